@@ -304,7 +304,7 @@ def discount_steps(days: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
     --------
     >>> ends, factors = discount_steps(60, 0.10)
     >>> ends.tolist(), factors.round(5).tolist()
-    ([30, 60], [0.9961, 0.98833])
+    ([30, 60], [0.99609, 0.98833])
     """
     if rate == 0.0:
         return np.array([days]), np.ones(1)
