@@ -1,0 +1,144 @@
+"""Sufficient statistics: distinct purchase histories with the number of customers behind each.
+
+The BG/NBD family sees a customer only through ``(x, t_x, T)``; a million customers have a few hundred
+thousand distinct ones. Spend has no finite statistic: it travels as ``(n, mean)`` rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PurchaseCounts:
+    """Distinct ``(x, t_x, T)`` and how many customers share each; all arrays of shape (n,)."""
+
+    x: np.ndarray
+    t_x: np.ndarray
+    T: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def customers(self) -> int:
+        return round(float(self.weight.sum()))
+
+    @property
+    def repeaters(self) -> int:
+        return round(float(self.weight[self.x > 0].sum()))
+
+
+@dataclass(frozen=True)
+class SpendCounts:
+    """Distinct ``(n, mean)`` of valued purchases and how many customers share each; shape (n,)."""
+
+    n: np.ndarray
+    mean: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def customers(self) -> int:
+        return round(float(self.weight.sum()))
+
+
+def _codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """Whole numbers as they are; anything else through its sorted distinct values."""
+    whole = values if values.dtype.kind in "iu" else values.astype(np.int64)
+    if values.dtype.kind in "iu" or np.array_equal(whole, values):
+        top = int(whole.max())
+        if int(whole.min()) >= 0 and top < 1 << 20:
+            return whole, None, top + 1
+    levels, codes = np.unique(values, return_inverse=True)
+    return codes, levels, len(levels)
+
+
+def distinct(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Distinct rows of a few columns, sorted, with their counts.
+
+    Parameters
+    ----------
+    columns : list of ndarray, shape (n,)
+        Non-negative, finite.
+
+    Returns
+    -------
+    rows : list of ndarray, shape (m,)
+    counts : ndarray of float, shape (m,)
+
+    Examples
+    --------
+    >>> rows, counts = distinct([np.array([1, 0, 1]), np.array([5, 5, 5])])
+    >>> [r.tolist() for r in rows], counts.tolist()
+    ([[0, 1], [5, 5]], [1.0, 2.0])
+    """
+    coded = [_codes(column) for column in columns]
+    room = 1.0
+    for _, _, size in coded:
+        room *= size
+    if room >= 2**62:  # too many combinations for one integer key
+        order = np.lexsort(columns[::-1])
+        ordered = [column[order] for column in columns]
+        change = np.zeros(len(order), bool)
+        change[:1] = True
+        for column in ordered:
+            change[1:] |= column[1:] != column[:-1]
+        where = np.flatnonzero(change)
+        return [c[where] for c in ordered], np.diff(np.append(where, len(order))).astype(float)
+    key = coded[0][0].astype(np.int64)
+    for codes, _, size in coded[1:]:
+        key *= size
+        key += codes
+    key = np.sort(key)
+    where = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+    counts = np.diff(np.append(where, len(key))).astype(float)
+    key = key[where]
+    rows = []
+    for codes, levels, size in coded[:0:-1]:
+        key, part = np.divmod(key, size)
+        rows.append(part if levels is None else levels[part])
+    rows.append(key if coded[0][1] is None else coded[0][1][key])
+    return rows[::-1], counts
+
+
+def group_purchases(x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> PurchaseCounts:
+    """Group customers by ``(x, t_x, T)``.
+
+    Parameters
+    ----------
+    x, t_x, T : ndarray, shape (n,)
+        Repeat purchases, recency and age; checked before.
+
+    Returns
+    -------
+    PurchaseCounts
+
+    Examples
+    --------
+    >>> grouped = group_purchases(np.array([0, 0, 1]), np.array([0, 0, 3]), np.array([7, 7, 7]))
+    >>> grouped.x.tolist(), grouped.weight.tolist()
+    ([0.0, 1.0], [2.0, 1.0])
+    """
+    # T leads so that rows with the same age are neighbours.
+    (T, x, t_x), weight = distinct([T, x, t_x])
+    return PurchaseCounts(x.astype(float), t_x.astype(float), T.astype(float), weight)
+
+
+def group_spend(n: np.ndarray, mean: np.ndarray) -> SpendCounts:
+    """Customers with at least one valued purchase, grouped by ``(n, mean)``.
+
+    Parameters
+    ----------
+    n : ndarray, shape (customers,)
+        Valued purchases; rows with 0 say nothing about spend and are left out.
+    mean : ndarray, shape (customers,)
+        Their mean value.
+
+    Examples
+    --------
+    >>> group_spend(np.array([0, 2, 2]), np.array([np.nan, 5.5, 5.5])).weight.tolist()
+    [2.0]
+    """
+    valued = n > 0
+    rows, weight = distinct([n[valued], mean[valued]])
+    return SpendCounts(rows[0].astype(float), rows[1].astype(float), weight)
