@@ -1,0 +1,314 @@
+"""From whatever stands in the date column to one store-local day.
+
+The whole column decides how it is read. Cells are reduced to shapes (digits become 9), a handful of
+which cover millions of rows; what the shapes leave open (day or month first, seconds or days since
+when, whose midnight) is asked for instead of guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from forecast.errors import ArgumentError, InputError
+from forecast.orders.sql import BLANK_TEXTS, text, texts, trimmed
+
+_TIME = r"9{1,2}:99(:99([.]9+)?)?"
+FAMILIES = {
+    "iso": re.compile(rf"9999([-/])9{{1,2}}\1(?:9{{1,2}})([ T]{_TIME})?"),
+    "aware": re.compile(rf"9999-9{{1,2}}-9{{1,2}}[ T]{_TIME} ?(Z|z|UTC|GMT|[+-]99(:?99)?)"),
+    "compact": re.compile(r"9{8}"),
+    "dmy": re.compile(r"9{1,2}([/.-])9{1,2}\1(?:9999)( 9{1,2}:99(:99)?( ?[AaPp][Mm])?)?"),
+    "short_year": re.compile(r"9{1,2}([/.-])9{1,2}\1(?:99)( 9{1,2}:99(:99)?)?"),
+    "epoch_s": re.compile(r"9{9,10}([.]9+)?"),
+    "epoch_ms": re.compile(r"9{12,13}"),
+    "epoch_ns": re.compile(r"9{16}|9{19}"),
+    "excel": re.compile(r"9{5}([.]9+)?"),
+}
+_READABLE = ("iso", "aware", "compact", "dmy")
+_REFUSED = {
+    "epoch_s": ("seconds since 1970", "Pass date_format='epoch_s' if they are."),
+    "epoch_ms": ("milliseconds since 1970", "Pass date_format='epoch_ms' if they are."),
+    "epoch_ns": ("micro- or nanoseconds since 1970", "Write dates such as 2024-05-31 instead."),
+    "excel": ("serial day numbers of a spreadsheet", "Pass date_format='excel' if they are."),
+    "short_year": ("years of two digits", "Pass date_format, for example '%d/%m/%y'."),
+}
+_NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|DECIMAL.*)")
+_MOST_SHAPES = 5000
+
+
+@dataclass(frozen=True)
+class DayReading:
+    """How the day of a row is computed: expressions over the staged relation."""
+
+    day: str
+    blank: str
+    shape: str | None
+    note: str
+
+
+def read_days(
+    connection: Any,
+    relation: str,
+    cell: str,
+    kind: str,
+    timezone: str | None,
+    date_format: str | None,
+    header: str,
+) -> DayReading:
+    """Decide how a date column is read.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Where the relation lies.
+    relation, cell : str
+        Relation and expression of the column.
+    kind : str
+        Database type of the column.
+    timezone : str, optional
+        Name of the store's zone, already checked.
+    date_format : str, optional
+        A strptime format, ``"epoch_s"``, ``"epoch_ms"`` or ``"excel"``.
+    header : str
+        The column's own name, for messages.
+
+    Raises
+    ------
+    InputError
+        When the column does not decide how it is to be read, or needs a time zone.
+    ArgumentError
+        When ``date_format`` cannot be meant.
+    """
+    column = f"column {header!r}"
+    native = kind == "DATE" or kind.startswith("TIMESTAMP")
+    if native and date_format is not None:
+        raise ArgumentError(
+            f"date_format is given, but {column} holds dates already", advice="Leave date_format out."
+        )
+    if native:
+        blank = f"{cell} IS NULL"
+        if kind == "DATE":
+            return DayReading(cell, blank, None, "dates")
+        aware = kind == "TIMESTAMP WITH TIME ZONE"
+        stamp = cell if aware else f"CAST({cell} AS TIMESTAMP)"
+        day, note = _stamp_day(connection, relation, stamp, aware, timezone, column)
+        return DayReading(day, blank, None, note)
+    if _NUMERIC.fullmatch(kind):
+        txt = _digits(cell, kind)
+    elif kind == "VARCHAR":
+        txt = trimmed(cell)
+    else:
+        raise InputError(f"the dates are of type {kind}", where=column, advice="Give dates or texts.")
+    blank = f"({txt} IS NULL OR lower({txt}) IN ({texts(BLANK_TEXTS)}))"
+    shape = f"translate(substr({txt}, 1, 40), '0123456789', '9999999999')"
+    if date_format is not None:
+        day, note = _formatted(connection, relation, txt, blank, date_format, timezone, column)
+        return DayReading(day, blank, shape, note)
+    day, note = _detected(connection, relation, txt, blank, shape, timezone, column)
+    return DayReading(day, blank, shape, note)
+
+
+def _digits(cell: str, kind: str) -> str:
+    """A number as the text it would have in a file, whole numbers without a point."""
+    if not re.match("DOUBLE|FLOAT|REAL|DECIMAL", kind):
+        return f"CAST({cell} AS VARCHAR)"
+    number = f"CAST({cell} AS DOUBLE)"
+    return (
+        f"(CASE WHEN isnan({number}) THEN NULL WHEN {number} = floor({number}) AND abs({number}) < 1e18 "
+        f"THEN CAST(CAST({cell} AS BIGINT) AS VARCHAR) ELSE CAST({cell} AS VARCHAR) END)"
+    )
+
+
+def bad_date_error(connection: Any, relation: str, reading: DayReading, rows: int, header: str) -> InputError:
+    """The error for a column in which most cells are no dates; shows shapes, never the cells."""
+    examples: list[str] = []
+    if reading.shape is not None:
+        masks = connection.execute(
+            f"SELECT regexp_replace({reading.shape}, '[[:alpha:]]', 'a', 'g') AS mask, count(*) "
+            f"FROM {relation} WHERE NOT {reading.blank} AND {reading.day} IS NULL GROUP BY mask ORDER BY 2 DESC, 1 LIMIT 3"
+        ).fetchall()
+        examples = [f"like {mask!r}: {count:,}" for mask, count in masks]
+    return InputError(
+        "most cells are no dates that are known",
+        where=f"column {header!r}",
+        count=rows,
+        examples=examples,
+        advice="9 stands for a digit, a for a letter. Map the right column to order_date, "
+        "or pass date_format, for example '%d %b %Y'.",
+    )
+
+
+def _detected(
+    connection: Any, relation: str, txt: str, blank: str, shape: str, timezone: str | None, column: str
+) -> tuple[str, str]:
+    counted = connection.execute(
+        f"SELECT {shape} AS shape, count(*) AS n FROM {relation} WHERE NOT {blank} "
+        f"GROUP BY shape ORDER BY n DESC, shape LIMIT {_MOST_SHAPES}"
+    ).fetchall()
+    cells = sum(n for _, n in counted)
+    families: dict[str, dict[str, int]] = {}
+    for one, n in counted:
+        families.setdefault(_family(one), {})[one] = n
+    totals = {name: sum(shapes.values()) for name, shapes in families.items()}
+    for name, (what, advice) in _REFUSED.items():
+        if totals.get(name, 0) * 2 > cells:
+            raise InputError(f"the dates look like {what}", where=column, count=totals[name], advice=advice)
+    present = [name for name in _READABLE if name in families]
+    if not present:
+        # Left to the count of bad dates, which knows how many there are.
+        return "CAST(NULL AS DATE)", "no readable dates"
+    if "aware" in present and len(present) > 1:
+        others = sum(totals[name] for name in present if name != "aware")
+        raise InputError(
+            f"{totals['aware']:,} stamps say their offset from UTC and {others:,} do not",
+            where=column,
+            advice="Export the column in one form; which zone the others are in cannot be known.",
+        )
+    stamps = {
+        "iso": f"TRY_CAST({txt} AS TIMESTAMP)",
+        "compact": f"try_strptime({txt}, '%Y%m%d')",
+        "aware": _aware_stamp(txt),
+    }
+    note = " and ".join(present)
+    if "dmy" in present:
+        stamps["dmy"], order = _slashes(connection, relation, txt, shape, families["dmy"], column)
+        note = note.replace("dmy", order)
+    if len(present) == 1 and len(families) == 1:
+        stamp = stamps[present[0]]
+    else:
+        arms = " ".join(f"WHEN {shape} IN ({texts(sorted(families[f]))}) THEN {stamps[f]}" for f in present)
+        stamp = f"CASE {arms} END"
+    if present == ["aware"] and timezone is None:
+        # Whole days written with an offset keep the day that is written.
+        local = f"TRY_CAST(regexp_extract({txt}, '^[0-9-]+[ T][0-9:.]+') AS TIMESTAMP)"
+        return _stamp_day(connection, relation, local, True, None, column, local=True)
+    timed = "aware" in present or any(":" in one for name in present for one in families[name])
+    if not timed:
+        return f"CAST({stamp} AS DATE)", note
+    day, zone_note = _stamp_day(connection, relation, stamp, "aware" in present, timezone, column)
+    return day, f"{note}, {zone_note}"
+
+
+def _family(shape: str) -> str:
+    for name, pattern in FAMILIES.items():
+        if pattern.fullmatch(shape):
+            return name
+    return "other"
+
+
+def _aware_stamp(txt: str) -> str:
+    spelled = f"regexp_replace({txt}, '[ ]*(Z|z|UTC|GMT)$', '+00:00')"
+    colon = f"regexp_replace({spelled}, '[ ]*([+-][0-9][0-9]):?([0-9][0-9])$', '\\1:\\2')"
+    hours = f"regexp_replace({colon}, '(:[0-9.]+)[ ]*([+-][0-9][0-9])$', '\\1\\2:00')"
+    return f"TRY_CAST({hours} AS TIMESTAMPTZ)"
+
+
+def _slashes(
+    connection: Any, relation: str, txt: str, shape: str, shapes: dict[str, int], column: str
+) -> tuple[str, str]:
+    """Day or month first: some number above 12 has to decide."""
+    parts = f"regexp_extract({txt}, '^([0-9]+).([0-9]+).', "
+    first, second = f"CAST({parts}1) AS INTEGER)", f"CAST({parts}2) AS INTEGER)"
+    day_first, month_first, rows = connection.execute(
+        f"SELECT count(*) FILTER (a BETWEEN 13 AND 31 AND b <= 12), "
+        f"count(*) FILTER (b BETWEEN 13 AND 31 AND a <= 12), count(*) "
+        f"FROM (SELECT {first} AS a, {second} AS b FROM {relation} WHERE {shape} IN ({texts(sorted(shapes))}))"
+    ).fetchone()
+    advice = "Say which it is: date_format='%d/%m/%Y' or '%m/%d/%Y'."
+    if day_first and month_first:
+        raise InputError(
+            f"{day_first:,} dates have the day first and {month_first:,} the month",
+            where=column,
+            advice="Export the column in one form, for example 2024-05-31.",
+        )
+    if not day_first and not month_first:
+        raise InputError("ambiguous day and month", where=column, count=rows, advice=advice)
+    date = "%d/%m/%Y" if day_first else "%m/%d/%Y"
+    times = ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I:%M:%S%p"]
+    formats = "[" + texts(date + time for time in times) + "]"
+    return f"try_strptime(translate({txt}, '.-', '//'), {formats})", date
+
+
+def _formatted(
+    connection: Any, relation: str, txt: str, blank: str, date_format: str, timezone: str | None, column: str
+) -> tuple[str, str]:
+    number = f"TRY_CAST({txt} AS DOUBLE)"
+    if date_format in ("epoch_s", "epoch_ms"):
+        scale = 1_000_000 if date_format == "epoch_s" else 1000
+        guarded = f"CASE WHEN abs({number}) * {scale} < 4e15 THEN {number} END"
+        stamp = f"make_timestamptz(CAST({guarded} * {scale} AS BIGINT))"
+        return _stamp_day(connection, relation, stamp, True, timezone, column)
+    if date_format == "excel":
+        # Day 1 is 1900-01-01 and 1900 is taken for a leap year, so the count starts two days earlier.
+        guarded = f"CASE WHEN {number} BETWEEN 1 AND 100000 THEN {number} END"
+        return f"(DATE '1899-12-30' + CAST(floor({guarded}) AS INTEGER))", "serial day numbers"
+    if "%" not in date_format:
+        raise ArgumentError(
+            f"date_format is not understood: {date_format!r}",
+            advice="Give a pattern such as '%d/%m/%Y', or epoch_s, epoch_ms or excel.",
+        )
+    stamp = f"try_strptime({txt}, {text(date_format)})"
+    try:
+        kind = connection.execute(f"SELECT typeof(try_strptime('', {text(date_format)}))").fetchone()
+    except duckdb.Error:
+        raise ArgumentError(
+            f"date_format is not understood: {date_format!r}", advice="Give a pattern such as '%d/%m/%Y'."
+        ) from None
+    aware = kind[0] == "TIMESTAMP WITH TIME ZONE"
+    day, note = _stamp_day(connection, relation, stamp, aware, timezone, column)
+    return day, f"{date_format}, {note}"
+
+
+def _stamp_day(
+    connection: Any,
+    relation: str,
+    stamp: str,
+    aware: bool,
+    timezone: str | None,
+    column: str,
+    local: bool = False,
+) -> tuple[str, str]:
+    """The store's own day of a stamp; a time of day needs a zone."""
+    if aware and timezone is not None:
+        return f"CAST(({stamp}) AT TIME ZONE {text(timezone)} AS DATE)", f"days of {timezone}"
+    plain = f"({stamp}) AT TIME ZONE 'UTC'" if aware and not local else f"({stamp})"
+    if timezone is None:
+        timed = connection.execute(
+            f"SELECT count(*) FROM {relation} WHERE CAST({plain} AS TIME) <> TIME '00:00:00'"
+        ).fetchone()[0]
+        if timed:
+            what = "stamps say their offset from UTC" if aware else "stamps carry a time of day"
+            raise InputError(
+                f"{what}, and no time zone of the shop is given",
+                where=column,
+                count=timed,
+                advice="The day is the shop's own day: pass --timezone Europe/Amsterdam "
+                "(timezone='Europe/Amsterdam'), or 'UTC' if that is meant.",
+            )
+        return f"CAST({plain} AS DATE)", "whole days"
+    return f"CAST({plain} AS DATE)", f"wall time of {timezone}"
+
+
+def check_timezone(connection: Any, timezone: str | None) -> str | None:
+    """The zone's own spelling.
+
+    Raises
+    ------
+    ArgumentError
+        When no such zone is known.
+    """
+    if timezone is None:
+        return None
+    row = connection.execute(
+        "SELECT name FROM pg_timezone_names() WHERE lower(name) = lower(?) ORDER BY name LIMIT 1",
+        [str(timezone)],
+    ).fetchone()
+    if row is None:
+        raise ArgumentError(
+            f"timezone {timezone!r} is not known", advice="Give a name such as Europe/Amsterdam or UTC."
+        )
+    return str(row[0])

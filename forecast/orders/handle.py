@@ -1,0 +1,189 @@
+"""The handle on cleaned orders: a table in a database and all that has to travel with it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import itertools
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from forecast.errors import InputError
+from forecast.orders.reconciliation import Reconciliation
+from forecast.orders.sql import MONEY
+from forecast.orders.writing import write_frame
+from forecast.periods import parse_day
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Orders:
+    """Cleaned orders: a handle on a database table, not a frame; frames are made on request.
+
+    Attributes
+    ----------
+    connection : duckdb.DuckDBPyConnection
+        Where the orders lie. Handles made by ``until`` share it.
+    table : str
+        One row per order: ``customer_id`` (text), ``order_day`` (date), ``value`` (double, NULL in a log
+        without money), ``order_id``, ``items``, ``source_file``, ``source_row``, and the ``extras``.
+    reconciliation : Reconciliation
+        Where every row and every euro went, for all that was read.
+    mapping : dict of role to column name
+    dialect, value_policy, zero_value : str
+    currency, timezone : str or None
+    extras : tuple of str
+        The other columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast.orders import read_orders
+    >>> log = pd.DataFrame({"customer_id": ["a", "a", "b"], "order_date": ["2024-01-01", "2024-03-01",
+    ...                     "2024-02-01"], "value": [10.0, 20.0, 30.0], "channel": ["web", "app", "web"]})
+    >>> orders = read_orders(log)
+    >>> orders
+    <Orders: 3 orders of 2 customers, 2024-01-01 to 2024-03-01, currency unknown>
+    >>> len(orders.until("2024-02-29"))
+    2
+    """
+
+    connection: Any
+    table: str
+    rejects_table: str
+    reconciliation: Reconciliation
+    mapping: dict[str, str]
+    dialect: str
+    currency: str | None
+    timezone: str | None
+    value_policy: str
+    zero_value: str
+    extras: tuple[str, ...]
+
+    @cached_property
+    def _facts(self) -> tuple[int, int, dt.date | None, dt.date | None]:
+        row: tuple[int, int, dt.date | None, dt.date | None] = self.connection.execute(
+            f"SELECT count(*), count(DISTINCT customer_id), min(order_day), max(order_day) FROM {self.table}"
+        ).fetchone()
+        return row
+
+    @property
+    def n_orders(self) -> int:
+        """Number of orders."""
+        return self._facts[0]
+
+    @property
+    def customers(self) -> int:
+        """Number of customers."""
+        return self._facts[1]
+
+    @property
+    def first_day(self) -> dt.date:
+        """Day of the first order."""
+        return self._day(self._facts[2])
+
+    @property
+    def last_day(self) -> dt.date:
+        """Day of the last order."""
+        return self._day(self._facts[3])
+
+    @staticmethod
+    def _day(day: dt.date | None) -> dt.date:
+        if day is None:
+            raise InputError("there are no orders", advice="Choose a later as_of.")
+        return day
+
+    def __len__(self) -> int:
+        return self.n_orders
+
+    def __repr__(self) -> str:
+        return (
+            f"<Orders: {self.n_orders:,} orders of {self.customers:,} customers, "
+            f"{self._facts[2]} to {self._facts[3]}, currency {self.currency or 'unknown'}>"
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what was bought: customers, days and values of the purchases.
+
+        It does not change with the order of rows, with how they are split into lines or files, with other
+        columns, or with the version of the database.
+        """
+        total, rows, customers = self.connection.execute(
+            "SELECT sum(CAST(md5_number_lower(concat_ws(chr(31), customer_id, CAST(day AS VARCHAR), "
+            "coalesce(CAST(v AS VARCHAR), 'NULL'))) AS HUGEINT)), count(*), count(DISTINCT customer_id) "
+            f"FROM (SELECT customer_id, order_day AS day, sum(CAST(value AS {MONEY})) AS v "
+            f"FROM {self.table} GROUP BY ALL)"
+        ).fetchone()
+        return hashlib.sha256(f"purchases:{rows}:{customers}:{total or 0}".encode()).hexdigest()
+
+    def until(self, as_of: Any) -> Orders:
+        """The orders up to and including a day, on the same connection.
+
+        Parameters
+        ----------
+        as_of : date or ISO string
+            Last day, inclusive.
+
+        Raises
+        ------
+        ArgumentError
+            When ``as_of`` is not a day.
+        InputError
+            When no order is that old.
+        """
+        day = parse_day(as_of)
+        if day < self.first_day:
+            raise InputError(
+                f"as_of {day} is before the first order", advice=f"Orders begin on {self.first_day}."
+            )
+        view = f"{self.table.split('_until_')[0]}_until_{next(_numbers)}"
+        self.connection.execute(
+            f"CREATE VIEW {view} AS SELECT * FROM {self.table} WHERE order_day <= DATE '{day}'"
+        )
+        return replace(self, table=view)
+
+    def relation(self) -> Any:
+        """The orders as a relation of the database, for queries of your own."""
+        return self.connection.table(self.table)
+
+    def _sorted(self) -> Any:
+        return self.connection.execute(
+            f"SELECT * FROM {self.table} ORDER BY order_day, customer_id, source_file, source_row"
+        )
+
+    def to_arrow(self) -> Any:
+        """The orders as an Arrow table, by day and customer."""
+        return self._sorted().to_arrow_table()
+
+    def to_frame(self) -> pd.DataFrame:
+        """The orders as a pandas frame, by day and customer; ``order_day`` is ``datetime64[s]``."""
+        frame: pd.DataFrame = self._sorted().df()
+        return frame.astype({"order_day": "datetime64[s]"})
+
+    def rejects(self) -> pd.DataFrame:
+        """Rejected rows ``source_file, source_row, code, value``; no customer ids.
+
+        ``source_row`` counts records; in delimited files the header is record 1.
+        """
+        frame: pd.DataFrame = self.connection.execute(
+            f"SELECT * FROM {self.rejects_table} ORDER BY source_file, source_row, code"
+        ).df()
+        return frame
+
+    def write_rejects(self, path: Any) -> Path:
+        """Write the rejected rows as ``.csv``, ``.parquet`` or ``.json``, all or nothing.
+
+        Cells that a spreadsheet would run as a formula get an apostrophe in front.
+
+        Raises
+        ------
+        ArgumentError
+            When the ending is none of these.
+        """
+        return write_frame(self.rejects(), path)

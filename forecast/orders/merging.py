@@ -1,0 +1,75 @@
+"""Lines become orders, orders of one day become purchases; nothing of it depends on the order of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forecast.orders.sql import MONEY, ident
+
+_ONE_ORDER = "order_id, customer_id, order_day"
+
+
+def merge_lines(connection: Any, orders: str, extras: list[str]) -> None:
+    """Merge rows of the same order number, customer and day in place; rows without a number stay apart.
+
+    An extra column keeps the smallest of the lines' values, which no order of rows can change.
+    """
+    repeated = connection.execute(
+        f"SELECT 1 FROM {orders} WHERE order_id IS NOT NULL GROUP BY {_ONE_ORDER} HAVING count(*) > 1 LIMIT 1"
+    ).fetchone()
+    if repeated is None:
+        return
+    merged = f"{orders}_merged"
+    smallest = "".join(f", min({ident(name)}) AS {ident(name)}" for name in extras)
+    same = "".join(f", {ident(name)}" for name in extras)
+    first = "min({'file': source_file, 'row': source_row})"
+    connection.execute(
+        f"CREATE TABLE {merged} AS "
+        f"SELECT customer_id, order_day, CAST(sum(CAST(value AS {MONEY})) AS DOUBLE) AS value, order_id, "
+        f"CAST(sum(TRY_CAST(items AS {MONEY})) AS DOUBLE) AS items, {first}.file AS source_file, "
+        f"{first}.row AS source_row{smallest} FROM {orders} WHERE order_id IS NOT NULL GROUP BY {_ONE_ORDER} "
+        "UNION ALL SELECT customer_id, order_day, value, order_id, items, source_file, source_row"
+        f"{same} FROM {orders} WHERE order_id IS NULL"
+    )
+    connection.execute(f"DROP TABLE {orders}")
+    connection.execute(f"ALTER TABLE {merged} RENAME TO {orders}")
+
+
+def purchases_by_file(connection: Any, orders: str) -> dict[str, int]:
+    """Customer-days of each file; one that spans files counts with the first by name."""
+    return dict(
+        connection.execute(
+            "SELECT file, count(*) FROM (SELECT min(source_file) AS file "
+            f"FROM {orders} GROUP BY customer_id, order_day) GROUP BY file"
+        ).fetchall()
+    )
+
+
+def order_notes(connection: Any, orders: str, has_order_id: bool) -> list[str]:
+    """What is odd about ids: counts only, never the ids."""
+    notes = []
+    zeros, cases = connection.execute(
+        "SELECT coalesce(sum(n) FILTER (kind = 'zeros'), 0), "
+        "coalesce(sum(n) FILTER (kind = 'case'), 0) FROM ("
+        f"WITH ids AS (SELECT DISTINCT customer_id FROM {orders}) "
+        "SELECT 'zeros' AS kind, count(*) AS n FROM ids GROUP BY ltrim(customer_id, '0') HAVING n > 1 "
+        "UNION ALL SELECT 'case', count(*) AS n FROM ids GROUP BY lower(customer_id) HAVING n > 1)"
+    ).fetchone()
+    if zeros:
+        notes.append(
+            f"ids that differ only by leading zeros: {zeros:,}; each was kept as a customer of its own"
+        )
+    if cases:
+        notes.append(
+            f"ids that differ only by capital letters: {cases:,}; each was kept as a customer of its own"
+        )
+    if has_order_id:
+        split = connection.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM {orders} WHERE order_id IS NOT NULL "
+            "GROUP BY order_id HAVING count(*) > 1)"
+        ).fetchone()[0]
+        if split:
+            notes.append(
+                f"order numbers with more than one customer or day: {split:,}; each combination is one order"
+            )
+    return notes

@@ -1,0 +1,360 @@
+"""From files or frames to orders: judge every row once, keep the reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import tempfile
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from forecast.errors import ArgumentError, InputError
+from forecast.orders.cells import ValueReading, exact, read_ids, read_values
+from forecast.orders.codes import REJECTED, USED
+from forecast.orders.dates import DayReading, bad_date_error, check_timezone, read_days
+from forecast.orders.dialect import choose_dialect, choose_value_policy, choose_zero_value
+from forecast.orders.handle import Orders
+from forecast.orders.merging import merge_lines, order_notes, purchases_by_file
+from forecast.orders.reconciliation import Line, Reconciliation
+from forecast.orders.sources import Source, close_sources, open_sources
+from forecast.orders.sql import ident, text, trimmed
+from forecast.orders.staging import Staging, stage
+
+FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
+_numbers = itertools.count(1)
+
+
+def read_orders(
+    source: Any,
+    *,
+    mapping: Mapping[str, str | None] | None = None,
+    dialect: str = "auto",
+    timezone: str | None = None,
+    currency: str | None = None,
+    value_policy: str | None = None,
+    zero_value: str | None = None,
+    date_format: str | None = None,
+    duckdb_config: Mapping[str, Any] | None = None,
+) -> Orders:
+    """Read and clean order exports; every rejected row keeps its reason.
+
+    Parameters
+    ----------
+    source : path, glob, frame, or list of them
+        CSV, TSV, Parquet or JSON lines (text also as ``.gz``); pandas, polars or Arrow frames.
+    mapping : mapping of role to column name, optional
+        Roles are ``customer_id``, ``order_date``, ``value``, ``order_id``, ``currency`` and ``items``. Roles
+        that are left out are found by their headers; ``None`` says that there is no such column.
+    dialect : {"auto", "generic"}
+        Kind of export.
+    timezone : str, optional
+        The shop's zone, for example ``"Europe/Amsterdam"``. Needed as soon as a stamp carries a time of day:
+        stamps without offset are wall time of the shop, those with one are converted.
+    currency : str, optional
+        Three-letter code. A currency column must agree with it.
+    value_policy : {"value"}, optional
+        What the money means; the generic reader takes the value column as it is.
+    zero_value : {"keep", "drop"}, optional
+        Whether orders of value 0 count as purchases (they do unless told otherwise).
+    date_format : str, optional
+        A strptime pattern such as ``"%d/%m/%Y"``, or ``"epoch_s"``, ``"epoch_ms"``, ``"excel"``.
+    duckdb_config : mapping, optional
+        Settings of the database that does the work, for example ``{"memory_limit": "4GB", "threads": 2}``.
+
+    Returns
+    -------
+    Orders
+        A handle on the cleaned orders, with their reconciliation.
+
+    Raises
+    ------
+    InputError
+        When the data are missing, unreadable, ambiguous, of several currencies, or leave no usable order.
+    ArgumentError
+        When an option cannot be meant.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> log = pd.DataFrame({"customer": ["007", "7", None], "date": ["2024-01-31", "2024-02-01",
+    ...                     "2024-02-02"], "amount": [10.0, 20.0, 30.0]})
+    >>> orders = read_orders(log, currency="EUR")
+    >>> len(orders), orders.customers, orders.mapping["value"]
+    (2, 2, 'amount')
+    >>> orders.rejects()[["source_row", "code"]].to_dict("records")
+    [{'source_row': 3, 'code': 'missing_customer_id'}]
+    """
+    chosen = choose_dialect(dialect)
+    policy = choose_value_policy(chosen, value_policy)
+    zero = choose_zero_value(chosen, zero_value)
+    connection = _connect(duckdb_config)
+    zone = check_timezone(connection, timezone)
+    sources, notes = open_sources(connection, source)
+    number = next(_numbers)
+    staging = stage(connection, sources, mapping, chosen, f"staged_{number}")
+    currency = _one_currency(connection, staging, currency, notes)
+    judged = _judge(connection, staging, zone, date_format, zero, notes, f"judged_{number}")
+    tables = (f"orders_{number}", f"rejects_{number}")
+    reconciliation = _split(connection, sources, staging, judged, tables, notes, currency)
+    connection.execute(f"DROP VIEW {judged}")
+    connection.execute(f"DROP VIEW {staging.view}")
+    close_sources(connection, sources)
+    return Orders(
+        connection=connection,
+        table=tables[0],
+        rejects_table=tables[1],
+        reconciliation=reconciliation,
+        mapping=staging.mapping,
+        dialect=chosen.name,
+        currency=currency,
+        timezone=zone,
+        value_policy=policy,
+        zero_value=zero,
+        extras=tuple(staging.extras),
+    )
+
+
+def _connect(config: Mapping[str, Any] | None) -> Any:
+    settings = {
+        "temp_directory": str(Path(tempfile.gettempdir()) / f"forecast-{uuid.uuid4().hex}"),
+        "autoinstall_known_extensions": "false",
+        **(config or {}),
+    }
+    try:
+        connection = duckdb.connect(":memory:", config=settings)
+    except (duckdb.Error, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArgumentError(
+            f"duckdb_config is refused: {reason}", advice="Give for example {'memory_limit': '4GB'}."
+        ) from None
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET preserve_insertion_order = true")
+    return connection
+
+
+def _one_currency(connection: Any, staging: Staging, currency: str | None, notes: list[str]) -> str | None:
+    if currency is not None:
+        if not isinstance(currency, str) or len(currency.strip()) != 3 or not currency.strip().isalpha():
+            raise ArgumentError(
+                f"currency is {currency!r}", advice="Give the three-letter code, for example EUR."
+            )
+        currency = currency.strip().upper()
+    if "currency" not in staging.mapping:
+        return currency
+    header = staging.mapping["currency"]
+    counted = connection.execute(
+        f"SELECT nullif(upper({trimmed(ident('r:currency'))}), '') AS c, count(*) FROM {staging.view} "
+        "WHERE NOT is_blank GROUP BY c ORDER BY 2 DESC, 1 LIMIT 20"
+    ).fetchall()
+    found = [(code[:12], rows) for code, rows in counted if code is not None]
+    blank = sum(rows for code, rows in counted if code is None)
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} rows" for code, rows in found),
+            where=f"column {header!r}",
+            advice="Amounts of several currencies are never added: read one currency at a time, "
+            "or map a converted column to value and currency to None.",
+        )
+    if found and currency is not None and found[0][0] != currency:
+        raise InputError(
+            f"the currency is {found[0][0]}, not {currency}",
+            where=f"column {header!r}",
+            count=found[0][1],
+            advice="Leave currency out, or convert the amounts first.",
+        )
+    if found and blank:
+        notes.append(f"{blank:,} rows name no currency and were taken as {found[0][0]}")
+    return found[0][0] if found else currency
+
+
+def _judge(
+    connection: Any,
+    staging: Staging,
+    timezone: str | None,
+    date_format: str | None,
+    zero_value: str,
+    notes: list[str],
+    view: str,
+) -> str:
+    """A view of all rows with their parsed cells and the code of those that cannot be used."""
+    where, header = staging.view, staging.mapping
+    ids, id_notes = read_ids(
+        connection, where, ident("r:customer_id"), staging.types["customer_id"], header["customer_id"]
+    )
+    days = read_days(
+        connection,
+        where,
+        ident("r:order_date"),
+        staging.types["order_date"],
+        timezone,
+        date_format,
+        header["order_date"],
+    )
+    values = ValueReading("CAST(NULL AS DOUBLE)", "false", "CAST(NULL AS VARCHAR)")
+    if "value" in header:
+        values = read_values(connection, where, ident("r:value"), staging.types["value"], header["value"])
+    order_id, number_notes = "CAST(NULL AS VARCHAR)", list[str]()
+    if "order_id" in header:
+        order_id, number_notes = read_ids(
+            connection, where, ident("r:order_id"), staging.types["order_id"], header["order_id"]
+        )
+    items = "CAST(NULL AS DOUBLE)"
+    if "items" in header:
+        cell = ident("r:items")
+        items = f"CASE WHEN isfinite(TRY_CAST({cell} AS DOUBLE)) THEN TRY_CAST({cell} AS DOUBLE) END"
+        lost = connection.execute(
+            f"SELECT count(*) FROM {where} WHERE {trimmed(cell)} <> '' AND ({items}) IS NULL"
+        ).fetchone()[0]
+        if lost:
+            notes.append(f"{header['items']}: {lost:,} cells are no numbers and were left blank")
+    notes.extend([*id_notes, *values.notes, *number_notes])
+    notes.append(f"{header['order_date']}: read as {days.note}")
+    extras = "".join(f", {ident('x:' + name)} AS {ident(name)}" for name in staging.extras)
+    connection.execute(
+        f"CREATE OR REPLACE VIEW {view} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
+        f"SELECT file, source_file, row, is_blank, {ids} AS customer_id, {days.blank} AS no_day, "
+        f"{days.day} AS order_day, {values.value} AS value, {values.blank} AS no_value, "
+        f"{values.shown} AS shown_value, {order_id} AS order_id, {items} AS items{extras} FROM {where})"
+    )
+    _refuse_bad_dates(connection, staging, days, view)
+    return view
+
+
+def _code(has_value: bool, zero_value: str) -> str:
+    last = dt.date.today() + dt.timedelta(days=1)
+    arms = [
+        ("is_blank", "blank_row"),
+        ("customer_id IS NULL", "missing_customer_id"),
+        ("no_day", "missing_date"),
+        ("order_day IS NULL", "bad_date"),
+        (f"order_day < DATE '{FIRST_PLAUSIBLE_DAY}' OR order_day > DATE '{last}'", "implausible_date"),
+    ]
+    if has_value:
+        arms += [
+            ("no_value", "missing_value"),
+            ("value IS NULL", "bad_value"),
+            ("value < 0", "negative_value"),
+        ]
+        if zero_value == "drop":
+            arms.append(("value = 0", "zero_value"))
+    return "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
+
+
+def _refuse_bad_dates(connection: Any, staging: Staging, days: DayReading, view: str) -> None:
+    if days.shape is None:
+        return
+    bad, rows = connection.execute(
+        f"SELECT count(*) FILTER (order_day IS NULL), count(*) FROM {view} WHERE NOT no_day"
+    ).fetchone()
+    if bad * 2 > rows:
+        raise bad_date_error(connection, staging.view, days, bad, staging.mapping["order_date"])
+
+
+def _split(
+    connection: Any,
+    sources: list[Source],
+    staging: Staging,
+    judged: str,
+    tables: tuple[str, str],
+    notes: list[str],
+    currency: str | None,
+) -> Reconciliation:
+    """Used rows into one table, rejected ones into the other, and the account of both."""
+    orders, rejects = tables
+    files = [source.label for source in sources]
+    rows_in = {
+        files[i]: connection.execute(f"SELECT count(*) FROM {source.relation}").fetchone()[0]
+        for i, source in enumerate(sources)
+    }
+    counted = connection.execute(
+        f"SELECT file, code, count(*), coalesce(sum({exact('value')}), 0) FROM {judged} GROUP BY file, code"
+    ).fetchall()
+    value_in = {file: Decimal(0) for file in files}
+    for file, _, _, value in counted:
+        value_in[files[file]] += value
+    lines = [Line(files[file], code, rows, value) for file, code, rows, value in counted if code is not None]
+    connection.execute(
+        f"CREATE TABLE {rejects} AS SELECT source_file, row AS source_row, code, shown_value AS value "
+        f"FROM {judged} WHERE code IS NOT NULL"
+    )
+    for source in sources:
+        if source.broken is None:
+            continue
+        for code, rows in connection.execute(
+            f"SELECT code, count(*) FROM {source.broken} GROUP BY code"
+        ).fetchall():
+            rows_in[source.label] += rows
+            lines.append(Line(source.label, code, rows, Decimal(0)))
+        connection.execute(
+            f"INSERT INTO {rejects} SELECT {text(source.label)}, row, code, NULL FROM {source.broken}"
+        )
+    usable = {files[file]: rows for file, code, rows, _ in counted if code is None}
+    if not usable:
+        raise _nothing_left(lines)
+    extras = "".join(f", {ident(name)}" for name in staging.extras)
+    connection.execute(
+        f"CREATE TABLE {orders} AS SELECT customer_id, order_day, value, order_id, items, source_file, "
+        f"row AS source_row{extras} FROM {judged} WHERE code IS NULL"
+    )
+    if "order_id" in staging.mapping:
+        merge_lines(connection, orders, list(staging.extras))
+    notes.extend(order_notes(connection, orders, "order_id" in staging.mapping))
+    lines += _account(connection, orders, files, usable)
+    negative = sum(line.rows for line in lines if line.code == "negative_value")
+    if negative:
+        notes.append(
+            f"{negative:,} rows with negative amounts were left out: returns are not purchases, "
+            "and the values of the orders they belong to are before returns"
+        )
+    order = {code: i for i, code in enumerate([USED, "line_merged", "same_day_merged", *REJECTED])}
+    lines.sort(key=lambda line: (files.index(line.file), order[line.code]))
+    return Reconciliation(
+        rows_in, value_in, _together(lines), tuple(notes), currency, "value" in staging.mapping
+    )
+
+
+def _together(lines: list[Line]) -> tuple[Line, ...]:
+    """One line for each file and code; blank records can come from two places."""
+    found: dict[tuple[str, str], Line] = {}
+    for line in lines:
+        key = (line.file, line.code)
+        old = found.get(key, Line(line.file, line.code, 0, Decimal(0)))
+        found[key] = Line(line.file, line.code, old.rows + line.rows, old.value + line.value)
+    return tuple(found.values())
+
+
+def _account(connection: Any, orders: str, files: list[str], usable: dict[str, int]) -> list[Line]:
+    kept = {
+        file: (rows, value)
+        for file, rows, value in connection.execute(
+            f"SELECT source_file, count(*), coalesce(sum({exact('value')}), 0) "
+            f"FROM {orders} GROUP BY source_file"
+        ).fetchall()
+    }
+    purchases = purchases_by_file(connection, orders)
+    lines = []
+    for file in files:
+        rows, value = kept.get(file, (0, Decimal(0)))
+        lines.append(Line(file, USED, purchases.get(file, 0), value))
+        lines.append(Line(file, "line_merged", usable.get(file, 0) - rows, Decimal(0)))
+        lines.append(Line(file, "same_day_merged", rows - purchases.get(file, 0), Decimal(0)))
+    return [line for line in lines if line.rows or line.value or line.code == USED]
+
+
+def _nothing_left(lines: list[Line]) -> InputError:
+    counts: dict[str, int] = {}
+    for line in lines:
+        counts[line.code] = counts.get(line.code, 0) + line.rows
+    return InputError(
+        "no usable orders are left",
+        count=sum(counts.values()),
+        examples=[f"{code}: {rows:,}" for code, rows in sorted(counts.items())],
+        advice="Check the mapping of the columns: "
+        + "; ".join(f"{c} means {REJECTED[c]}" for c in sorted(counts)),
+    )

@@ -1,0 +1,204 @@
+"""Every kind of source as one relation: cells c0, c1, ... and the number of the record."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from forecast.errors import ArgumentError, InputError
+from forecast.orders.files import find_files, kind_of, labels, read_head, refuse_twice
+from forecast.orders.frames import frame_to_arrow, is_frame
+from forecast.orders.records import has_blank_lines, layout_of, load_carefully
+from forecast.orders.sql import ident, text
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Source:
+    """One file or frame, as the database sees it.
+
+    Parameters
+    ----------
+    label : str
+        Short name for messages and provenance.
+    relation : str
+        What stands after FROM.
+    row : str
+        Expression of the record's number (delimited text: the header is record 1; others count from 1).
+    columns, cells, types : list of str
+        Header, expression and database type of each column.
+    broken : str, optional
+        Table ``row, code`` of records that could not be taken apart.
+    """
+
+    label: str
+    relation: str
+    row: str
+    columns: list[str]
+    cells: list[str]
+    types: list[str]
+    broken: str | None = None
+    tables: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+
+
+def open_sources(connection: Any, source: Any) -> tuple[list[Source], list[str]]:
+    """All files and frames that ``source`` stands for, and notes on how they were read.
+
+    Raises
+    ------
+    InputError
+        When one of them is missing, empty, unreadable, or of an unknown kind.
+    ArgumentError
+        When ``source`` is neither a path nor a frame nor a list of them.
+    """
+    items = list(source) if isinstance(source, (list, tuple)) else [source]
+    if not items:
+        raise InputError("no file is given", advice="Name at least one file of orders.")
+    paths: list[Path] = []
+    frames: list[Any] = []
+    for item in items:
+        if isinstance(item, (str, os.PathLike)):
+            paths.extend(find_files(item))
+        elif is_frame(item):
+            frames.append(item)
+        else:
+            raise ArgumentError(
+                f"orders cannot be read from a {type(item).__name__}",
+                advice="Give a path, a pandas, polars or Arrow frame, or a list of them.",
+            )
+    refuse_twice(paths)
+    if len(frames) != len({id(frame) for frame in frames}):
+        raise InputError("a frame is listed twice", advice="Its orders would count double; list it once.")
+    opened: list[Source] = []
+    notes: list[str] = []
+    for path, label in zip(paths, labels(paths), strict=True):
+        opened.append(_open_file(connection, path, label, notes))
+    for number, frame in enumerate(frames, start=1):
+        opened.append(_open_frame(connection, frame, "frame" if len(frames) == 1 else f"frame {number}"))
+    return opened, notes
+
+
+def _open_file(connection: Any, path: Path, label: str, notes: list[str]) -> Source:
+    kind = kind_of(path)
+    if kind == "parquet":
+        return _open_parquet(connection, path, label)
+    if kind == "lines":
+        return _open_lines(connection, path, label)
+    return _open_text(connection, path, label, notes)
+
+
+def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Source:
+    layout = layout_of(path)
+    number = next(_numbers)
+    table, broken = f"raw_{number}", f"raw_{number}_broken"
+    cells = [f"c{i}" for i in range(len(layout.header))]
+    source = Source(
+        label, table, "rowid + 2", list(layout.header), cells, ["VARCHAR"] * len(cells), tables=(table,)
+    )
+    if layout.encoding.startswith("utf-8") and not has_blank_lines(path):
+        columns = "{" + ", ".join(f"{text(cell)}: 'VARCHAR'" for cell in cells) + "}"
+        try:
+            connection.execute(
+                f"CREATE OR REPLACE TABLE {table} AS SELECT * "
+                f"FROM read_csv({text(path)}, auto_detect = false, header = true, delim = {text(layout.delimiter)}, quote = '\"', escape = '\"', "
+                f"columns = {columns})"
+            )
+        except duckdb.Error:
+            # Something is wrong with at least one record; the careful reader finds out which.
+            pass
+        else:
+            _refuse_no_records(connection, table, label)
+            return source
+    notes.extend(load_carefully(connection, path, layout, table, broken))
+    source.row, source.broken, source.tables = "row", broken, (table, broken)
+    _refuse_no_records(connection, table, label)
+    return source
+
+
+def _refuse_no_records(connection: Any, table: str, label: str) -> None:
+    if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
+        raise InputError(
+            "the file has a header and no readable orders", where=label, advice="Check the export."
+        )
+
+
+def _open_lines(connection: Any, path: Path, label: str) -> Source:
+    head = read_head(path)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        raise InputError(
+            "the file is one JSON array", where=label, advice="Write one object per line (.jsonl)."
+        )
+    number = next(_numbers)
+    lines, table, broken = f"raw_{number}_lines", f"raw_{number}", f"raw_{number}_broken"
+    try:
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {lines} AS SELECT line "
+            f"FROM read_csv({text(path)}, auto_detect = false, header = false, delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
+        )
+    except duckdb.Error:
+        raise InputError(
+            "the file is not readable as JSON lines", where=label, advice="Write it as UTF-8."
+        ) from None
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {broken} AS SELECT rowid + 1 AS row, "
+        "CASE WHEN coalesce(trim(line), '') = '' THEN 'blank_row' ELSE 'malformed_row' END AS code "
+        f"FROM {lines} WHERE coalesce(json_type(CASE WHEN json_valid(line) THEN line END), '') <> 'OBJECT'"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {table} AS SELECT rowid + 1 AS row, line FROM {lines} "
+        f"WHERE json_valid(line) AND json_type(line) = 'OBJECT'"
+    )
+    connection.execute(f"DROP TABLE {lines}")
+    if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
+        raise InputError("no line is a JSON object", where=label, advice="Write one object per line.")
+    keys = connection.execute(
+        f"SELECT key FROM (SELECT row, unnest(json_keys(line)) AS key, "
+        f"generate_subscripts(json_keys(line), 1) AS place FROM {table}) "
+        "GROUP BY key ORDER BY min(place), min(row), key"
+    ).fetchall()
+    columns = [key for (key,) in keys]
+    cells = []
+    for name in columns:
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        cells.append(f"json_extract_string(line, {text(pointer)})")
+    return Source(label, table, "row", columns, cells, ["VARCHAR"] * len(cells), broken, (table, broken))
+
+
+def _open_parquet(connection: Any, path: Path, label: str) -> Source:
+    relation = f"read_parquet({text(path)}, file_row_number = true)"
+    try:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        rows = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()[0]
+    except duckdb.Error:
+        raise InputError(
+            "the file is not readable as Parquet", where=label, advice="Export it again."
+        ) from None
+    if rows == 0:
+        raise InputError("the file has no rows", where=label, advice="Export it again.")
+    described = [line for line in described if line[0] != "file_row_number"]
+    names, types = [line[0] for line in described], [line[1] for line in described]
+    return Source(label, relation, "file_row_number + 1", names, [ident(name) for name in names], types)
+
+
+def _open_frame(connection: Any, frame: Any, label: str) -> Source:
+    names, arrow = frame_to_arrow(frame, label)
+    view = f"raw_{next(_numbers)}"
+    connection.register(view, arrow)
+    types = [line[1] for line in connection.execute(f"DESCRIBE SELECT * FROM {view}").fetchall()][:-1]
+    return Source(label, view, "row", names, [f"c{i}" for i in range(len(names))], types, views=(view,))
+
+
+def close_sources(connection: Any, sources: list[Source]) -> None:
+    """Give back the memory of what has been read."""
+    for source in sources:
+        for table in source.tables:
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        for view in source.views:
+            connection.unregister(view)

@@ -1,0 +1,174 @@
+"""Are there enough orders, and for what? A verdict in words."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from forecast.errors import InputError
+from forecast.orders.handle import Orders
+from forecast.periods import parse_day
+
+MIN_CUSTOMERS = 500
+MIN_DAYS = 180
+MAX_SILENT_DAYS = 30
+MIN_FREQUENT = 50
+FREQUENT_PURCHASES = 3
+MIN_REPEATERS = 50
+
+
+@dataclass(frozen=True)
+class Sufficiency:
+    """What can be computed, in words; iterate it for the lines.
+
+    Attributes
+    ----------
+    facts : dict
+        ``customers, repeaters, frequent, days, silent_days, purchases``.
+    verdicts : dict of str to str
+        ``"yes"``, ``"wide"`` (with wide intervals) or ``"no"`` for ``history``, ``cohorts``, ``model``.
+    lines : tuple of str
+    warnings : tuple of str
+        What should be looked at first.
+    """
+
+    facts: dict[str, int]
+    verdicts: dict[str, str]
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.warnings, *self.lines))
+
+    def __str__(self) -> str:
+        return "\n".join(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "facts": dict(self.facts),
+            "verdicts": dict(self.verdicts),
+            "lines": list(self.lines),
+            "warnings": list(self.warnings),
+        }
+
+
+def sufficiency(
+    orders: Orders,
+    as_of: Any = None,
+    *,
+    min_customers: int = MIN_CUSTOMERS,
+    min_days: int = MIN_DAYS,
+    max_silent_days: int = MAX_SILENT_DAYS,
+    min_frequent: int = MIN_FREQUENT,
+) -> Sufficiency:
+    """Say whether the orders suffice, and for what.
+
+    Parameters
+    ----------
+    orders : Orders
+    as_of : date or ISO string, optional
+        Last day, inclusive; the latest order day when left out.
+    min_customers, min_days, max_silent_days, min_frequent : int
+        Thresholds: customers, days of history, days without an order before ``as_of``, and customers with
+        three or more purchases.
+
+    Raises
+    ------
+    InputError
+        When ``as_of`` is before the first order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast.orders import read_orders
+    >>> log = pd.DataFrame({"customer_id": ["a", "b"], "order_date": ["2024-01-01", "2024-03-01"],
+    ...                     "value": [1.0, 2.0]})
+    >>> verdict = sufficiency(read_orders(log))
+    >>> verdict.verdicts["model"]
+    'no'
+    >>> print(verdict.warnings[0])
+    Every one of the 2 customers has exactly one order: is this an order-level id?
+    """
+    day = orders.last_day if as_of is None else parse_day(as_of)
+    if day < orders.first_day:
+        raise InputError(
+            f"as_of {day} is before the first order", advice=f"Orders begin on {orders.first_day}."
+        )
+    row = orders.connection.execute(
+        f"SELECT count(*), count(*) FILTER (n >= 2), count(*) FILTER (n >= {FREQUENT_PURCHASES}), "
+        "max(last), sum(n), sum(orders) FROM (SELECT count(DISTINCT order_day) AS n, max(order_day) AS last, "
+        f"count(*) AS orders FROM {orders.table} WHERE order_day <= DATE '{day}' GROUP BY customer_id)"
+    ).fetchone()
+    customers, repeaters, frequent, last, purchases, n_orders = row
+    facts = {
+        "customers": int(customers),
+        "repeaters": int(repeaters),
+        "frequent": int(frequent),
+        "days": (day - orders.first_day).days + 1,
+        "silent_days": (day - last).days,
+        "purchases": int(purchases),
+        "orders": int(n_orders),
+    }
+    missing = _missing(facts, min_customers, min_days, max_silent_days, min_frequent)
+    model = "yes" if not missing else "wide"
+    if repeaters == 0 or facts["days"] < 30 or customers < 20:
+        model = "no"
+    verdicts = {"history": "yes", "cohorts": "yes" if facts["days"] >= 60 else "wide", "model": model}
+    return Sufficiency(facts, verdicts, _lines(facts, verdicts, missing, day), _warnings(facts, day))
+
+
+def _missing(facts: dict[str, int], customers: int, days: int, silent: int, frequent: int) -> list[str]:
+    missing = []
+    if facts["customers"] < customers:
+        missing.append(f"{facts['customers']:,} customers, {customers:,} are wanted")
+    if facts["days"] < days:
+        missing.append(f"{facts['days']:,} days of history, {days:,} are wanted")
+    if facts["silent_days"] > silent:
+        missing.append(f"no order in the last {facts['silent_days']:,} days, at most {silent:,} are wanted")
+    if facts["frequent"] < frequent:
+        missing.append(
+            f"{facts['frequent']:,} customers with {FREQUENT_PURCHASES} or more purchases, "
+            f"{frequent:,} are wanted"
+        )
+    return missing
+
+
+def _lines(
+    facts: dict[str, int], verdicts: dict[str, str], missing: list[str], day: dt.date
+) -> tuple[str, ...]:
+    lines = [
+        f"{facts['customers']:,} customers, {facts['repeaters']:,} of them bought again, "
+        f"{facts['days']:,} days of history up to {day}",
+        "historical CLV: yes",
+        "cohorts: yes"
+        if verdicts["cohorts"] == "yes"
+        else "cohorts: yes, but hardly two months can be compared",
+    ]
+    if verdicts["model"] == "yes":
+        lines.append("model of future purchases (BG/NBD): yes")
+    elif verdicts["model"] == "wide":
+        lines.append(f"model of future purchases (BG/NBD): with wide intervals: {'; '.join(missing)}")
+    else:
+        lines.append(
+            f"model of future purchases (BG/NBD): no: {'; '.join(missing) or 'too little to learn from'}"
+        )
+    if facts["repeaters"] < MIN_REPEATERS:
+        lines.append(f"by group (channel, product): no: {facts['repeaters']:,} repeat customers in all")
+    return tuple(lines)
+
+
+def _warnings(facts: dict[str, int], day: dt.date) -> tuple[str, ...]:
+    warnings = []
+    if facts["orders"] == facts["customers"]:
+        warnings.append(
+            f"Every one of the {facts['customers']:,} customers has exactly one order: "
+            "is this an order-level id?"
+        )
+    elif facts["repeaters"] == 0:
+        warnings.append(f"None of the {facts['customers']:,} customers bought on a second day.")
+    if facts["silent_days"] > 366:
+        warnings.append(f"The last order is {facts['silent_days']:,} days before {day}: is as_of right?")
+    return tuple(warnings)
