@@ -41,9 +41,7 @@ def parse_day(value: Any, name: str = "as_of") -> dt.date:
         try:
             value = dt.datetime.fromisoformat(value.strip())
         except ValueError:
-            raise ArgumentError(
-                f"{name} is not a day: {value!r}", advice="Write it as 2026-09-30."
-            ) from None
+            raise ArgumentError(f"{name} is not a day: {value!r}", advice="Write it as 2026-09-30.") from None
     if isinstance(value, dt.datetime):
         if value != value:
             raise ArgumentError(f"{name} is not a day: {value!r}", advice="Write it as 2026-09-30.")
@@ -166,13 +164,14 @@ def horizon_days(horizon: Any, as_of: dt.date | None = None, fiscal_year_start: 
         horizon = number
     if isinstance(horizon, bool) or not isinstance(horizon, numbers.Real):
         raise ArgumentError(f"horizon is not understood: {horizon!r}", advice=advice)
-    if not math.isfinite(horizon) or horizon != int(horizon):
+    days = float(horizon)
+    if not math.isfinite(days) or days != int(days):
         raise ArgumentError(f"horizon is not a whole number of days: {horizon!r}", advice=advice)
-    if horizon <= 0:
+    if days <= 0:
         raise ArgumentError(f"horizon is not positive: {horizon!r}", advice=advice)
-    if horizon > 36525:
+    if days > 36525:
         raise ArgumentError(f"horizon is longer than a century: {horizon!r} days", advice=advice)
-    return int(horizon)
+    return int(days)
 
 
 def check_levels(level: Any) -> tuple[float, ...]:
@@ -267,9 +266,7 @@ def check_margin(margin: Any) -> float:
     margin = _number(margin, "margin")
     if not 0 <= margin <= 1:
         hint = f"write {margin / 100:g} for {margin:g} %" if 1 < margin <= 100 else "write 0.3 for 30 %"
-        raise ArgumentError(
-            f"margin {margin:g} is outside 0 to 1", advice=f"The margin is a share: {hint}."
-        )
+        raise ArgumentError(f"margin {margin:g} is outside 0 to 1", advice=f"The margin is a share: {hint}.")
     return margin
 
 

@@ -38,7 +38,9 @@ def _maximise(objective: Objective, start: tuple[float, ...], title: str) -> _Op
     theta = np.log(np.asarray(start, dtype=float))
     value, gradient, hessian = _in_logs(objective, theta)
     settled = False
-    for step_number in range(1, _MOST_STEPS + 1):
+    steps = 0
+    while steps < _MOST_STEPS:
+        steps += 1
         size, direction = np.linalg.eigh(-hessian)
         along = direction.T @ gradient
         # A wrong or missing curvature is replaced by its size: the step still climbs.
@@ -48,18 +50,20 @@ def _maximise(objective: Objective, start: tuple[float, ...], title: str) -> _Op
         noise = 1e-13 * abs(value)
         if settled or gain <= noise * 1e-3:
             break
-        shrink = 1.0
-        while True:
+        shrink, found = 1.0, None
+        while shrink > 1e-10:
             trial = np.clip(theta + shrink * step, -60.0, 60.0)
             found = _in_logs(objective, trial)
             if math.isfinite(found[0]) and found[0] >= value + 1e-4 * shrink * gain - noise:
                 break
-            shrink /= 2.0
-            if shrink < 1e-10:
-                raise FitError(
-                    f"the {title} likelihood could not be climbed further",
-                    advice="The data do not identify the model; look at the histories.",
-                )
+            shrink, found = shrink / 2.0, None
+        if found is None:
+            if gain < 1e-5:  # near a boundary rounding hides what little is left to gain
+                break
+            raise FitError(
+                f"the {title} likelihood could not be climbed further",
+                advice="The data do not identify the model; look at the histories.",
+            )
         # One more step after the gain is negligible makes the result exact to rounding.
         settled = gain < 1e-8 and shrink == 1.0
         theta = trial
@@ -69,7 +73,7 @@ def _maximise(objective: Objective, start: tuple[float, ...], title: str) -> _Op
             f"the {title} search did not settle in {_MOST_STEPS} steps",
             advice="The likelihood is flat: there is too little in the data to tell the parameters apart.",
         )
-    return _Optimum(theta, value, -hessian, step_number)
+    return _Optimum(theta, value, -hessian, steps)
 
 
 def _judge(spec: ModelSpec, found: _Optimum) -> tuple[np.ndarray, Verdict]:
@@ -93,9 +97,7 @@ def _judge(spec: ModelSpec, found: _Optimum) -> tuple[np.ndarray, Verdict]:
     return covariance, Verdict("boundary", "; ".join(meanings))
 
 
-def _finish(
-    spec: ModelSpec, found: _Optimum, scale: float, log_likelihood: float, customers: int
-) -> Fitted:
+def _finish(spec: ModelSpec, found: _Optimum, scale: float, log_likelihood: float, customers: int) -> Fitted:
     covariance, verdict = _judge(spec, found)
     factor = np.array([scale if name in spec.scaled else 1.0 for name in spec.parameters])
     natural = np.exp(found.theta) * factor
@@ -211,8 +213,8 @@ def fit_spend(counts: SpendCounts, spec: ModelSpec = GAMMA_GAMMA) -> Fitted:
 
     Examples
     --------
-    >>> counts = SpendCounts(np.array([1.0, 2.0, 3.0, 4.0] * 5), np.linspace(5.0, 60.0, 20), np.ones(20))
-    >>> fit_spend(counts).verdict.code
+    >>> n, mean = np.array([2.0, 5.0] * 100), np.random.default_rng(0).lognormal(3.0, 0.6, 200)
+    >>> fit_spend(SpendCounts(n, mean, np.ones(200))).verdict.code
     'converged'
     """
     total = float(counts.weight.sum())

@@ -28,11 +28,13 @@ def log_likelihood(ops: Any, r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x:
     >>> from forecast.maths.ops import NUMPY
     >>> value = log_likelihood(NUMPY, 0.243, 4.414, 0.793, 2.426, x=2.0, t_x=30.43, T=38.86)
     >>> round(float(value), 6)
-    -9.4596...
+    -9.458606
     """
     stay = log_beta(ops, a, b + x) - log_beta(ops, a, b)
     odds = (
-        ops.log(a) - ops.log(b + ops.maximum(x, 1.0) - 1.0) + (r + x) * (ops.log(alpha + T) - ops.log(alpha + t_x))
+        ops.log(a)
+        - ops.log(b + ops.maximum(x, 1.0) - 1.0)
+        + (r + x) * (ops.log(alpha + T) - ops.log(alpha + t_x))
     )
     left = ops.where(x > 0, ops.softplus(odds), 0.0)
     return nbd.log_likelihood(ops, r, alpha, x=x, t_x=t_x, T=T) + stay + left
@@ -40,7 +42,9 @@ def log_likelihood(ops: Any, r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x:
 
 def log_odds_left(r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: Any) -> Any:
     """Log of P(left) / P(still a customer) at ``T``; ``p_alive = 1 / (1 + exp(this))``."""
-    odds = np.log(a) - np.log(b + np.maximum(x, 1.0) - 1.0) + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
+    odds = (
+        np.log(a) - np.log(b + np.maximum(x, 1.0) - 1.0) + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
+    )
     return np.where(x > 0, odds, -np.inf)
 
 

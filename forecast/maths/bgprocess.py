@@ -117,7 +117,7 @@ def expectation(r: Any, alpha: Any, a: Any, b: Any, h: float) -> np.ndarray:
     Examples
     --------
     >>> round(float(expectation(0.2425945, 4.4136019, 0.7929199, 2.4258881, 39.0)[()]), 7)
-    1.1950088
+    1.1950086
     """
     r, alpha, b = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, b)))
     if a == 0.0:
@@ -168,8 +168,11 @@ def pmf(r: Any, alpha: Any, a: Any, b: Any, h: Any, n: Any) -> np.ndarray:
     n = np.asarray(n, dtype=float)
     z = h / (np.asarray(alpha) + h)
     log_counts = (
-        special.gammaln(r + n) - special.gammaln(r) - special.gammaln(n + 1.0)
-        + r * np.log1p(-z) + n * np.log(z)
+        special.gammaln(r + n)
+        - special.gammaln(r)
+        - special.gammaln(n + 1.0)
+        + r * np.log1p(-z)
+        + n * np.log(z)
     )
     if np.ndim(a) == 0 and a == 0.0:
         return np.exp(log_counts)
@@ -242,7 +245,8 @@ def tail_table(r: Any, alpha: Any, a: float, b: Any, h: float, limit: int = 100_
     [1.0, 0.5, 0.25, 0.125]
     """
     r, alpha, b = (
-        np.ascontiguousarray(v) for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, b)))
+        np.ascontiguousarray(v)
+        for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, b)))
     )
     sizes = _tail_sizes(r, alpha, float(h), limit)
     offsets = np.concatenate([[0], np.cumsum(sizes)])

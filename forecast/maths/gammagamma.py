@@ -22,7 +22,7 @@ def log_likelihood(ops: Any, p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> A
     --------
     >>> from forecast.maths.ops import NUMPY
     >>> round(float(log_likelihood(NUMPY, 6.25, 3.74, 15.44, n=2.0, m=22.35)), 6)
-    -3.26...
+    -3.551317
     """
     shape = p * n
     return (
@@ -43,7 +43,7 @@ def expected_value(p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> Any:
 
     Examples
     --------
-    >>> round(float(expected_value(6.25, 3.74, 15.44, n=2, m=40.0)), 4)
+    >>> round(float(expected_value(6.24935, 3.74426, 15.44431, n=2, m=40.0)), 4)
     39.1305
     """
     total = np.where(np.asarray(n) > 0, n * np.nan_to_num(m), 0.0)

@@ -83,9 +83,7 @@ class Jet:
                 [_times(h, other) for h in self.second],
             )
         u, v = self, other
-        first = [
-            _add(_times(a, v.value), _times(b, u.value)) for a, b in zip(u.first, v.first, strict=True)
-        ]
+        first = [_add(_times(a, v.value), _times(b, u.value)) for a, b in zip(u.first, v.first, strict=True)]
         second = []
         k = 0
         for i in range(len(first)):
@@ -149,7 +147,9 @@ def _where(condition: Any, u: Any, v: Any) -> Any:
 JETS = SimpleNamespace(
     log=_lift(np.log, lambda u: (np.log(u), 1.0 / u, -1.0 / (u * u))),
     exp=_lift(np.exp, _exp),
-    gammaln=_lift(special.gammaln, lambda u: (special.gammaln(u), special.digamma(u), special.polygamma(1, u))),
+    gammaln=_lift(
+        special.gammaln, lambda u: (special.gammaln(u), special.digamma(u), special.polygamma(1, u))
+    ),
     softplus=_lift(lambda u: np.logaddexp(0.0, u), _softplus),
     where=_where,
     maximum=np.maximum,  # only ever applied to data

@@ -107,7 +107,7 @@ class BGNBDSum:
     Examples
     --------
     >>> total = BGNBDSum(np.array([2]), np.array([30.43]), np.array([38.86]), np.array([1.0]))
-    >>> round(total(np.array([0.243, 4.414, 0.793, 2.426]))[0], 6)
+    >>> round(float(total(np.array([0.243, 4.414, 0.793, 2.426]))[0]), 6)
     -9.458606
     """
 
@@ -188,7 +188,7 @@ class GammaGammaSum:
     Examples
     --------
     >>> total = GammaGammaSum(np.array([2.0]), np.array([22.35]), np.array([1.0]))
-    >>> round(total(np.array([6.25, 3.74, 15.44]))[0], 6)
+    >>> round(float(total(np.array([6.25, 3.74, 15.44]))[0]), 6)
     -3.551317
     """
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import ArgumentError
 from forecast.fitting import Fitted
 from forecast.maths import gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
@@ -43,9 +42,10 @@ class ClvModel:
     paid_share: float = 1.0
 
 
-def log_p_alive(fitted: Fitted, draw: tuple[float, ...], x: Any, t_x: Any, T: Any) -> np.ndarray:
-    """Log of the chance to be a customer still, elementwise."""
-    return -np.logaddexp(0.0, fitted.spec.formulas.log_odds_left(*draw, x=x, t_x=t_x, T=T))
+def log_p_alive(fitted: Fitted, draw: tuple[float, ...], customers: Customers) -> np.ndarray:
+    """Log of the chance to be a customer still, shape (customers,)."""
+    odds = fitted.spec.formulas.log_odds_left(*draw, x=customers.x, t_x=customers.t_x, T=customers.T)
+    return -np.logaddexp(0.0, odds)
 
 
 def _interval_shares(levels: Sequence[float]) -> tuple[np.ndarray, list[str]]:
@@ -56,13 +56,47 @@ def _interval_shares(levels: Sequence[float]) -> tuple[np.ndarray, list[str]]:
     return np.array(shares), names
 
 
+@dataclass(frozen=True)
+class Customers:
+    """Checked purchase histories as arrays of shape (customers,), in the model's unit of time.
+
+    Attributes
+    ----------
+    x, t_x, T : ndarray
+        Repeat purchases, recency, age.
+    n, m : ndarray, optional
+        Number and mean of valued repeat purchases; ``m`` is ignored where ``n`` is 0.
+    """
+
+    x: np.ndarray
+    t_x: np.ndarray
+    T: np.ndarray
+    n: np.ndarray | None = None
+    m: np.ndarray | None = None
+
+    @classmethod
+    def from_frame(cls, histories: pd.DataFrame) -> Customers:
+        """From a frame with ``frequency, recency, T, monetary_count, monetary_value``."""
+        names = ("frequency", "recency", "T", "monetary_count", "monetary_value")
+        return cls(*(histories[name].to_numpy(dtype=float) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, begin: int, end: int) -> Customers:
+        parts = (self.x, self.t_x, self.T, self.n, self.m)
+        return Customers(*(None if p is None else p[begin:end] for p in parts))  # type: ignore[arg-type]
+
+    def spend(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """``(n, n m)``, or None where orders carry no money."""
+        if self.n is None or self.m is None:
+            return None
+        return self.n, np.where(self.n > 0, self.n * np.nan_to_num(self.m), 0.0)
+
+
 def predict_customers(
     model: ClvModel,
-    x: np.ndarray,
-    t_x: np.ndarray,
-    T: np.ndarray,
-    n: np.ndarray | None = None,
-    m: np.ndarray | None = None,
+    customers: Customers,
     *,
     days: float,
     levels: Any = (),
@@ -74,11 +108,7 @@ def predict_customers(
     Parameters
     ----------
     model : ClvModel
-    x, t_x, T : ndarray, shape (customers,)
-        Checked purchase histories, in the model's unit of time.
-    n, m : ndarray, shape (customers,), optional
-        Number and mean of valued repeat purchases; needed with a spend model. ``m`` is ignored
-        where ``n`` is 0.
+    customers : Customers
     days : float
         Length of the horizon.
     levels : sequence of float
@@ -93,43 +123,46 @@ def predict_customers(
         ``expected_purchase_value, expected_value`` and ``value-lo-80`` …. Means are expectations;
         lo and hi are quantiles of the predictive distribution: the realised count and value.
 
+    Raises
+    ------
+    ArgumentError
+        When a level, the margin or the rate cannot be meant.
+
     Notes
     -----
-    Customers are taken in blocks; no number depends on the block size. With several draws, means are
-    averaged over draws.
+    Customers are taken in blocks; no number depends on the block size.
+
+    Examples
+    --------
+    >>> from forecast.fitting import Fitted, purchase_model
+    >>> bg = Fitted.from_parameters(
+    ...     purchase_model("bg-nbd"), dict(r=0.243, alpha=4.414, a=0.793, b=2.426), "given")
+    >>> one = Customers(np.array([2.0]), np.array([30.43]), np.array([38.86]))
+    >>> predict_customers(ClvModel(bg), one, days=39)["expected_purchases"].round(3).tolist()
+    [1.226]
     """
     levels = check_levels(levels)
     margin = check_margin(margin)
     discount_rate = check_discount_rate(discount_rate)
-    if len(model.purchases.each_draw()) != 1:
-        raise ArgumentError("only models with one draw can be scored", advice="Fit with method='mle'.")
-    parts = []
-    for begin in range(0, max(len(x), 1), BLOCK):
-        rows = slice(begin, begin + BLOCK)
-        money = (None, None) if n is None or m is None else (n[rows], m[rows])
-        parts.append(_block(model, x[rows], t_x[rows], T[rows], *money, days, levels, margin, discount_rate))
+    parts = [
+        _block(model, customers.rows(begin, begin + BLOCK), days, levels, margin, discount_rate)
+        for begin in range(0, len(customers), BLOCK)
+    ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _block(
     model: ClvModel,
-    x: np.ndarray,
-    t_x: np.ndarray,
-    T: np.ndarray,
-    n: np.ndarray | None,
-    m: np.ndarray | None,
+    customers: Customers,
     days: float,
     levels: tuple[float, ...],
     margin: float,
     discount_rate: float,
 ) -> dict[str, np.ndarray]:
     (draw,) = model.purchases.each_draw()
-    if len(x) == 0:
-        x = t_x = T = np.zeros(0)
-    x, t_x, T = (np.asarray(v, dtype=float) for v in (x, t_x, T))
     shares, names = _interval_shares(levels)
-    p_alive = np.exp(log_p_alive(model.purchases, draw, x, t_x, T))
-    tables = purchase_tables(model.purchases, draw, x, T, days, discount_rate, tails=True)
+    p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
+    tables = purchase_tables(model.purchases, draw, customers.x, customers.T, days, discount_rate)
     expected = p_alive * tables.expected[tables.index]
     out = {
         "p_alive": p_alive,
@@ -139,21 +172,18 @@ def _block(
     if levels:
         counts = purchase_quantiles(tables.index, p_alive, tables.offsets, tables.tails, shares)
         out.update({f"purchases-{name}": counts[j] for j, name in enumerate(names)})
-    if model.spend is None or n is None or m is None:
+    spend = customers.spend()
+    if model.spend is None or spend is None:
         return out
-    (spend,) = model.spend.each_draw()
-    p, q, gamma = spend
-    n = np.asarray(n, dtype=float)
-    total = np.where(n > 0, n * np.nan_to_num(np.asarray(m, dtype=float)), 0.0)
+    ((p, q, gamma),) = model.spend.each_draw()
+    n, total = spend
     worth = margin * tables.discount[tables.index]
-    mean = gammagamma.expected_value(p, q, gamma, n=n, m=m)
+    mean = gammagamma.expected_value(p, q, gamma, n=n, m=customers.m)
     out["expected_purchase_value"] = mean
     out["expected_value"] = expected * model.paid_share * mean * worth
     if levels:
-        tails = tables.tails
-        if model.paid_share < 1.0:
-            tails = thin(tables.offsets, tails, model.paid_share)
-        values = value_quantiles(tables, tails, p_alive, (p, q, gamma), n, gamma + total, shares)
+        tails = thin(tables.offsets, tables.tails, model.paid_share)
+        values = value_quantiles(tables, tails, p_alive, (p, q), n, gamma + total, shares)
         out.update({f"value-{name}": values[j] * worth for j, name in enumerate(names)})
     return out
 
@@ -185,19 +215,9 @@ def score_table(
         :data:`SCORE_COLUMNS` and the interval columns. Without a spend model the money columns are
         left out.
     """
-    column = {name: histories[name].to_numpy() for name in ("frequency", "recency", "T", "monetary_count")}
-    mean = histories["monetary_value"].to_numpy(dtype=float)
+    customers = Customers.from_frame(histories)
     found = predict_customers(
-        model,
-        column["frequency"],
-        column["recency"],
-        column["T"],
-        column["monetary_count"],
-        mean,
-        days=days,
-        levels=levels,
-        margin=margin,
-        discount_rate=discount_rate,
+        model, customers, days=days, levels=levels, margin=margin, discount_rate=discount_rate
     )
     kept = ["customer_id", "first_purchase", "last_purchase", "frequency", "recency", "T", "monetary_value"]
     table = histories[kept].copy()
@@ -211,7 +231,9 @@ def score_table(
         table = table.drop(columns=["monetary_value", "historical_value"])
         wanted = [c for c in SCORE_COLUMNS if c in table.columns]
     else:
-        table["spend_basis"] = np.where(column["monetary_count"] > 0, "own purchases", "population")
+        table["spend_basis"] = np.where(
+            histories["monetary_count"].to_numpy() > 0, "own purchases", "population"
+        )
         table["total_value"] = historical + found["expected_value"]
         wanted = list(SCORE_COLUMNS)
     intervals = [c for c in found if "-lo-" in c or "-hi-" in c]

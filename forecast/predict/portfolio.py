@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,7 +15,7 @@ import pandas as pd
 from numba import njit
 
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
-from forecast.predict.customers import ClvModel, log_p_alive
+from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
 from forecast.predict.tables import purchase_tables
 
 _BLOCK = 16_384
@@ -76,11 +75,7 @@ def _simulate(
 
 def simulate_totals(
     model: ClvModel,
-    x: np.ndarray,
-    t_x: np.ndarray,
-    T: np.ndarray,
-    n: np.ndarray | None = None,
-    m: np.ndarray | None = None,
+    customers: Customers,
     *,
     days: float,
     groups: np.ndarray | None = None,
@@ -93,7 +88,7 @@ def simulate_totals(
 
     Parameters
     ----------
-    model, x, t_x, T, n, m, days, margin, discount_rate
+    model, customers, days, margin, discount_rate
         As in :func:`forecast.predict.predict_customers`.
     groups : ndarray of int, shape (customers,), optional
         Group of each customer, 0, 1, …; one group by default.
@@ -109,22 +104,21 @@ def simulate_totals(
     """
     margin, discount_rate = check_margin(margin), check_discount_rate(discount_rate)
     (draw,) = model.purchases.each_draw()
-    x, t_x, T = (np.asarray(v, dtype=float) for v in (x, t_x, T))
-    group = np.zeros(len(x), np.int64) if groups is None else np.asarray(groups, np.int64)
-    count = int(group.max()) + 1 if len(group) else 1
+    size = len(customers)
+    group = np.zeros(size, np.int64) if groups is None else np.asarray(groups, np.int64)
+    count = int(group.max()) + 1 if size else 1
     totals = {name: np.zeros((count, draws)) for name in ("purchases", "value", "active")}
-    if len(x) == 0:
+    if size == 0:
         return totals
-    p_alive = np.exp(log_p_alive(model.purchases, draw, x, t_x, T))
-    tables = purchase_tables(model.purchases, draw, x, T, days, discount_rate, tails=True)
-    p, shape, scale = 0.0, np.ones(len(x)), np.ones(len(x))
-    if model.spend is not None and n is not None and m is not None:
+    p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
+    tables = purchase_tables(model.purchases, draw, customers.x, customers.T, days, discount_rate)
+    p, shape, scale = 0.0, np.ones(size), np.ones(size)
+    spend = customers.spend()
+    if model.spend is not None and spend is not None:
         ((p, q, gamma),) = model.spend.each_draw()
-        n = np.asarray(n, dtype=float)
-        total = np.where(n > 0, n * np.nan_to_num(np.asarray(m, dtype=float)), 0.0)
-        shape = q + p * n
-        scale = (gamma + total) * margin * tables.discount[tables.index]
-    begins = range(0, len(x), _BLOCK)
+        shape = q + p * spend[0]
+        scale = (gamma + spend[1]) * margin * tables.discount[tables.index]
+    begins = range(0, size, _BLOCK)
     seeds = np.random.SeedSequence(seed).spawn(len(begins))
 
     def run(begin: int, own: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -170,38 +164,37 @@ def portfolio_totals(
         Long: ``scope, group, target, expected, lo-80, hi-80, …``. ``expected`` is the exact mean, so
         that groups add up to the total and customers to both.
     """
-    from forecast.predict.customers import predict_customers
-
     levels = check_levels(levels)
-    arrays = [histories[c].to_numpy() for c in ("frequency", "recency", "T", "monetary_count")]
-    mean = histories["monetary_value"].to_numpy(dtype=float)
-    found = predict_customers(
-        model, *arrays, mean, days=days, margin=margin, discount_rate=discount_rate
-    )
+    customers = Customers.from_frame(histories)
+    found = predict_customers(model, customers, days=days, margin=margin, discount_rate=discount_rate)
     exact = {"purchases": found["expected_purchases"], "active": found["p_purchase"]}
     if "expected_value" in found:
         exact["value"] = found["expected_value"]
-    scopes: list[tuple[str, Sequence[str], np.ndarray]] = []
+    codes, labels = np.zeros(len(customers), np.int64), ["all"]
     if by is not None:
-        codes, labels = pd.factorize(histories[by], sort=True)
-        scopes.append((by, [str(v) for v in labels], codes))
-    else:
-        scopes.append(("total", ["all"], np.zeros(len(histories), np.int64)))
-    rows = []
-    for scope, labels, codes in scopes:
-        simulated = simulate_totals(
-            model, *arrays, mean, days=days, groups=codes, margin=margin, discount_rate=discount_rate,
-            draws=draws, seed=seed,
-        )  # fmt: skip
-        for target, values in exact.items():
+        codes, names = pd.factorize(histories[by], sort=True)
+        labels = [str(name) for name in names]
+    simulated = simulate_totals(
+        model,
+        customers,
+        days=days,
+        groups=codes,
+        margin=margin,
+        discount_rate=discount_rate,
+        draws=draws,
+        seed=seed,
+    )
+    lines = []
+    for target, values in exact.items():
+        total = simulated[target].sum(axis=0)
+        lines.append(_line("total", "all", target, math.fsum(values), total, levels))
+        if by is not None:
             sums = np.bincount(codes, weights=values, minlength=len(labels))
-            if by is not None:
-                rows.append(_line("total", "all", target, math.fsum(values), simulated[target].sum(axis=0), levels))
-            rows.extend(
-                _line(scope, label, target, float(sums[g]), simulated[target][g], levels)
+            lines.extend(
+                _line(by, label, target, float(sums[g]), simulated[target][g], levels)
                 for g, label in enumerate(labels)
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(lines)
 
 
 def _line(
@@ -213,5 +206,3 @@ def _line(
         line[f"lo-{level_label(level)}"] = float(lo)
         line[f"hi-{level_label(level)}"] = float(hi)
     return line
-
-

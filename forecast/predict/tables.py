@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -79,7 +80,7 @@ class PurchaseTables:
 
 
 def purchase_tables(
-    fitted: Fitted, draw: tuple[float, ...], x: np.ndarray, T: np.ndarray, days: float, rate: float, *, tails: bool
+    fitted: Fitted, draw: tuple[float, ...], x: np.ndarray, T: np.ndarray, days: float, rate: float
 ) -> PurchaseTables:
     """Tables of one draw for all customers of a block."""
     pair_x, pair_T, index = distinct_pairs(x, T)
@@ -89,18 +90,17 @@ def purchase_tables(
     if rate > 0.0:
         ends, factors = discount_steps(int(days), rate)
         until = np.stack([bgprocess.expectation(r, alpha, a, b, float(end)) for end in ends])
-        steps = np.diff(until, axis=0, prepend=0.0)
-        discount = factors @ steps / until[-1]
-    if tails:
-        offsets, values = bgprocess.tail_table(r, alpha, a, b, days)
-    else:
-        offsets, values = np.zeros(1, np.int64), np.zeros(0)
-    return PurchaseTables(index, expected, discount, offsets, values)
+        discount = factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
+    return PurchaseTables(index, expected, discount, *bgprocess.tail_table(r, alpha, a, b, days))
+
+
+def thin(offsets: np.ndarray, tails: np.ndarray, paid_share: float) -> np.ndarray:
+    """Tails of the number of *paid* purchases when each is paid with chance ``paid_share``."""
+    return tails if paid_share >= 1.0 else _thin(offsets, tails, paid_share)
 
 
 @njit(cache=True, nogil=True)
-def thin(offsets: np.ndarray, tails: np.ndarray, paid_share: float) -> np.ndarray:
-    """Tails of the number of *paid* purchases when each is paid with chance ``paid_share``."""
+def _thin(offsets: np.ndarray, tails: np.ndarray, paid_share: float) -> np.ndarray:
     out = np.empty_like(tails)
     log_paid, log_free = math.log(paid_share), math.log1p(-paid_share)
     for i in range(offsets.size - 1):
@@ -176,7 +176,7 @@ def _mix_and_invert(
                 if level <= none:
                     out[j, i] = 0.0
                     continue
-                k = np.searchsorted(cdf, level)
+                k = int(np.searchsorted(cdf, level))
                 if k == 0:
                     out[j, i] = math.exp(log_nodes[0])
                 elif k >= nodes:
@@ -190,7 +190,7 @@ def value_quantiles(
     tables: PurchaseTables,
     tails: np.ndarray,
     p_alive: np.ndarray,
-    spend: tuple[float, float, float],
+    spend: tuple[float, float],
     n: np.ndarray,
     level: np.ndarray,
     shares: np.ndarray,
@@ -209,14 +209,14 @@ def value_quantiles(
     p_alive, n, level : ndarray, shape (customers,)
         Chance to be a customer, valued purchases so far, and ``gamma + n m``.
     spend : tuple
-        ``(p, q, gamma)``.
+        ``(p, q)``.
     shares : ndarray, shape (k,)
 
     Returns
     -------
     ndarray, shape (k, customers)
     """
-    p, q, _ = spend
+    p, q = spend
     combo_n, combo_pair, index = distinct_pairs(n, tables.index.astype(float))
     pairs = combo_pair.astype(np.int64)
     members = np.argsort(index, kind="stable")
@@ -224,7 +224,7 @@ def value_quantiles(
     sizes = np.diff(tables.offsets)
     out = np.empty((len(shares), len(n)))
     bounds = np.flatnonzero(np.concatenate([[True], combo_n[1:] != combo_n[:-1], [True]]))
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds.tolist()):
         shape = q + p * combo_n[begin]
         most = int(sizes[pairs[begin:end]].max()) - 1
         counts = np.arange(1.0, most + 1.0)[:, None]

@@ -94,7 +94,7 @@ def distinct(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     counts = np.diff(np.append(where, len(key))).astype(float)
     key = key[where]
     rows = []
-    for codes, levels, size in coded[:0:-1]:
+    for _, levels, size in coded[:0:-1]:
         key, part = np.divmod(key, size)
         rows.append(part if levels is None else levels[part])
     rows.append(key if coded[0][1] is None else coded[0][1][key])
