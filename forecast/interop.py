@@ -44,7 +44,7 @@ def from_lifetimes(fitter: Any, time_unit: str | None = None) -> dict[str, Any]:
 
     Notes
     -----
-    The rate of purchases λ ~ Gamma(r, α) has α in units of time, so α is multiplied by the days of a unit; r, a
+    In λ ~ Gamma(r, α), the rate of purchases, α counts time, so it is multiplied by the days of a unit; r, a
     and b have none. ``lifetimes`` calls Gamma-Gamma's scale v, this project γ.
 
     References
