@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forecast.errors import InputError
-from forecast.orders.sql import BLANK_TEXTS, MONEY, text, texts, trimmed
+from forecast.orders.sql import BLANK_TEXTS, MONEY, text, texts
 
 # Above this an amount is a mistake; sums of such amounts would leave the range of exact addition.
 LARGEST_VALUE = 1e15
@@ -65,7 +65,7 @@ def read_ids(connection: Any, relation: str, cell: str, kind: str, header: str) 
         return f"CASE WHEN {cell} IS NOT NULL AND NOT isnan({number}) THEN {whole} END", [note]
     if _INTEGRAL.fullmatch(kind):
         return f"CAST({cell} AS VARCHAR)", []
-    txt = trimmed(cell)
+    txt = cell if kind == "VARCHAR" else f"CAST({cell} AS VARCHAR)"
     plain = f"CASE WHEN lower({txt}) NOT IN ({texts(_NO_ID)}) THEN {txt} END"
     dotted, filled = connection.execute(
         f"SELECT count(*) FILTER (suffix(id, '.0') AND regexp_full_match(id, '[0-9]+[.]0')), count(id) "
@@ -96,7 +96,7 @@ def read_values(connection: Any, relation: str, cell: str, kind: str, header: st
         raise InputError(
             f"the amounts are of type {kind}", where=where, advice="Map the column of money to value."
         )
-    txt = trimmed(cell)
+    txt = cell
     blank = f"({txt} IS NULL OR lower({txt}) IN ({texts(BLANK_TEXTS)}))"
     number = f"CASE WHEN NOT contains({txt}, '_') THEN TRY_CAST({txt} AS DOUBLE) END"
     commas, decimal, thousands, both, points, cells = connection.execute(
@@ -118,19 +118,9 @@ def read_values(connection: Any, relation: str, cell: str, kind: str, header: st
         notes = (
             f"{header}: read with commas between thousands (1,234.56), in {commas:,} of {cells:,} cells",
         )
-    value = _usable(number)
-    bad = connection.execute(
-        f"SELECT count(*) FROM {relation} WHERE NOT {blank} AND ({value}) IS NULL"
-    ).fetchone()[0]
-    if bad * 2 > cells:
-        mixed = " Decimal commas and decimal points occur together." if decimal and points else ""
-        raise InputError(
-            "most amounts are no plain numbers",
-            where=where,
-            count=bad,
-            advice=f"Write 1234.56 or 1.234,56 without currency signs, or map the column of money.{mixed}",
-        )
-    return ValueReading(value, blank, txt, notes)
+    elif decimal and points:
+        notes = (f"{header}: decimal commas and decimal points occur together; only points were read",)
+    return ValueReading(_usable(number), blank, txt, notes)
 
 
 def _usable(number: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from forecast.errors import ArgumentError, InputError
-from forecast.orders.sql import BLANK_TEXTS, text, texts, trimmed
+from forecast.orders.sql import BLANK_TEXTS, text, texts
 
 _TIME = r"9{1,2}:99(:99([.]9+)?)?"
 FAMILIES = {
@@ -100,16 +100,27 @@ def read_days(
     if _NUMERIC.fullmatch(kind):
         txt = _digits(cell, kind)
     elif kind == "VARCHAR":
-        txt = trimmed(cell)
+        txt = cell
     else:
         raise InputError(f"the dates are of type {kind}", where=column, advice="Give dates or texts.")
     blank = f"({txt} IS NULL OR lower({txt}) IN ({texts(BLANK_TEXTS)}))"
-    shape = f"translate(substr({txt}, 1, 40), '0123456789', '9999999999')"
+    shape = _shape(txt)
     if date_format is not None:
         day, note = _formatted(connection, relation, txt, blank, date_format, timezone, column)
         return DayReading(day, blank, shape, note)
     day, note = _detected(connection, relation, txt, blank, shape, timezone, column)
     return DayReading(day, blank, shape, note)
+
+
+def _shape(txt: str) -> str:
+    """A cell with every digit as 9; the two commonest forms by a match, which is much faster."""
+    stamp = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    return (
+        f"(CASE WHEN regexp_full_match({txt}, '{stamp}') THEN '9999-99-99' "
+        f"WHEN regexp_full_match({txt}, '{stamp} [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}') "
+        "THEN '9999-99-99 99:99:99' "
+        f"ELSE translate(substr({txt}, 1, 40), '0123456789', '9999999999') END)"
+    )
 
 
 def _digits(cell: str, kind: str) -> str:
@@ -129,7 +140,8 @@ def bad_date_error(connection: Any, relation: str, reading: DayReading, rows: in
     if reading.shape is not None:
         masks = connection.execute(
             f"SELECT regexp_replace({reading.shape}, '[[:alpha:]]', 'a', 'g') AS mask, count(*) "
-            f"FROM {relation} WHERE NOT {reading.blank} AND {reading.day} IS NULL GROUP BY mask ORDER BY 2 DESC, 1 LIMIT 3"
+            f"FROM {relation} WHERE NOT {reading.blank} AND {reading.day} IS NULL "
+            "GROUP BY mask ORDER BY 2 DESC, 1 LIMIT 3"
         ).fetchall()
         examples = [f"like {mask!r}: {count:,}" for mask, count in masks]
     return InputError(
@@ -216,7 +228,8 @@ def _slashes(
     day_first, month_first, rows = connection.execute(
         f"SELECT count(*) FILTER (a BETWEEN 13 AND 31 AND b <= 12), "
         f"count(*) FILTER (b BETWEEN 13 AND 31 AND a <= 12), count(*) "
-        f"FROM (SELECT {first} AS a, {second} AS b FROM {relation} WHERE {shape} IN ({texts(sorted(shapes))}))"
+        f"FROM (SELECT {first} AS a, {second} AS b FROM {relation} "
+        f"WHERE {shape} IN ({texts(sorted(shapes))}))"
     ).fetchone()
     advice = "Say which it is: date_format='%d/%m/%Y' or '%m/%d/%Y'."
     if day_first and month_first:

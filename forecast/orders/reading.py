@@ -22,7 +22,7 @@ from forecast.orders.handle import Orders
 from forecast.orders.merging import merge_lines, order_notes, purchases_by_file
 from forecast.orders.reconciliation import Line, Reconciliation
 from forecast.orders.sources import Source, close_sources, open_sources
-from forecast.orders.sql import ident, text, trimmed
+from forecast.orders.sql import ident, text
 from forecast.orders.staging import Staging, stage
 
 FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
@@ -98,10 +98,11 @@ def read_orders(
     number = next(_numbers)
     staging = stage(connection, sources, mapping, chosen, f"staged_{number}")
     currency = _one_currency(connection, staging, currency, notes)
-    judged = _judge(connection, staging, zone, date_format, zero, notes, f"judged_{number}")
+    judged = f"judged_{number}"
+    _judge(connection, staging, zone, date_format, zero, notes, judged)
     tables = (f"orders_{number}", f"rejects_{number}")
     reconciliation = _split(connection, sources, staging, judged, tables, notes, currency)
-    connection.execute(f"DROP VIEW {judged}")
+    connection.execute(f"DROP TABLE {judged}")
     connection.execute(f"DROP VIEW {staging.view}")
     close_sources(connection, sources)
     return Orders(
@@ -149,8 +150,8 @@ def _one_currency(connection: Any, staging: Staging, currency: str | None, notes
         return currency
     header = staging.mapping["currency"]
     counted = connection.execute(
-        f"SELECT nullif(upper({trimmed(ident('r:currency'))}), '') AS c, count(*) FROM {staging.view} "
-        "WHERE NOT is_blank GROUP BY c ORDER BY 2 DESC, 1 LIMIT 20"
+        f"SELECT nullif(upper(CAST({ident('r:currency')} AS VARCHAR)), '') AS c, count(*) "
+        f"FROM {staging.view} WHERE NOT is_blank GROUP BY c ORDER BY 2 DESC, 1 LIMIT 20"
     ).fetchall()
     found = [(code[:12], rows) for code, rows in counted if code is not None]
     blank = sum(rows for code, rows in counted if code is None)
@@ -180,9 +181,9 @@ def _judge(
     date_format: str | None,
     zero_value: str,
     notes: list[str],
-    view: str,
-) -> str:
-    """A view of all rows with their parsed cells and the code of those that cannot be used."""
+    table: str,
+) -> None:
+    """Fill ``table`` with all rows, their parsed cells and the code of those that cannot be used."""
     where, header = staging.view, staging.mapping
     ids, id_notes = read_ids(
         connection, where, ident("r:customer_id"), staging.types["customer_id"], header["customer_id"]
@@ -209,7 +210,7 @@ def _judge(
         cell = ident("r:items")
         items = f"CASE WHEN isfinite(TRY_CAST({cell} AS DOUBLE)) THEN TRY_CAST({cell} AS DOUBLE) END"
         lost = connection.execute(
-            f"SELECT count(*) FROM {where} WHERE {trimmed(cell)} <> '' AND ({items}) IS NULL"
+            f"SELECT count(*) FROM {where} WHERE CAST({cell} AS VARCHAR) <> '' AND ({items}) IS NULL"
         ).fetchone()[0]
         if lost:
             notes.append(f"{header['items']}: {lost:,} cells are no numbers and were left blank")
@@ -217,13 +218,12 @@ def _judge(
     notes.append(f"{header['order_date']}: read as {days.note}")
     extras = "".join(f", {ident('x:' + name)} AS {ident(name)}" for name in staging.extras)
     connection.execute(
-        f"CREATE OR REPLACE VIEW {view} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
+        f"CREATE TABLE {table} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
         f"SELECT file, source_file, row, is_blank, {ids} AS customer_id, {days.blank} AS no_day, "
         f"{days.day} AS order_day, {values.value} AS value, {values.blank} AS no_value, "
         f"{values.shown} AS shown_value, {order_id} AS order_id, {items} AS items{extras} FROM {where})"
     )
-    _refuse_bad_dates(connection, staging, days, view)
-    return view
+    _refuse_mostly_bad(connection, staging, days, table)
 
 
 def _code(has_value: bool, zero_value: str) -> str:
@@ -246,14 +246,22 @@ def _code(has_value: bool, zero_value: str) -> str:
     return "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
 
 
-def _refuse_bad_dates(connection: Any, staging: Staging, days: DayReading, view: str) -> None:
-    if days.shape is None:
-        return
-    bad, rows = connection.execute(
-        f"SELECT count(*) FILTER (order_day IS NULL), count(*) FROM {view} WHERE NOT no_day"
+def _refuse_mostly_bad(connection: Any, staging: Staging, days: DayReading, table: str) -> None:
+    """A column in which most cells cannot be read is the wrong column, or in a form to be told."""
+    bad_days, dates, bad_values, values = connection.execute(
+        "SELECT count(*) FILTER (NOT no_day AND order_day IS NULL), count(*) FILTER (NOT no_day), "
+        "count(*) FILTER (NOT no_value AND value IS NULL), count(*) FILTER (NOT no_value) "
+        f"FROM {table}"
     ).fetchone()
-    if bad * 2 > rows:
-        raise bad_date_error(connection, staging.view, days, bad, staging.mapping["order_date"])
+    if bad_days * 2 > dates:
+        raise bad_date_error(connection, staging.view, days, bad_days, staging.mapping["order_date"])
+    if "value" in staging.mapping and bad_values * 2 > values:
+        raise InputError(
+            "most amounts are no finite plain numbers",
+            where=f"column {staging.mapping['value']!r}",
+            count=bad_values,
+            advice="Write 1234.56 or 1.234,56 without currency signs, or map the column of money to value.",
+        )
 
 
 def _split(

@@ -107,7 +107,8 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Sou
         try:
             connection.execute(
                 f"CREATE OR REPLACE TABLE {table} AS SELECT * "
-                f"FROM read_csv({text(path)}, auto_detect = false, header = true, delim = {text(layout.delimiter)}, quote = '\"', escape = '\"', "
+                f"FROM read_csv({text(path)}, auto_detect = false, header = true, "
+                f"delim = {text(layout.delimiter)}, quote = '\"', escape = '\"', "
                 f"columns = {columns})"
             )
         except duckdb.Error:
@@ -140,7 +141,8 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
     try:
         connection.execute(
             f"CREATE OR REPLACE TABLE {lines} AS SELECT line "
-            f"FROM read_csv({text(path)}, auto_detect = false, header = false, delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
+            f"FROM read_csv({text(path)}, auto_detect = false, header = false, "
+            f"delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
         )
     except duckdb.Error:
         raise InputError(

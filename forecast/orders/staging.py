@@ -11,7 +11,7 @@ from forecast.orders.cells import is_nested
 from forecast.orders.columns import extra_names, map_columns
 from forecast.orders.dialect import Dialect
 from forecast.orders.sources import Source
-from forecast.orders.sql import ident, text
+from forecast.orders.sql import ident, text, trimmed
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Staging:
     Parameters
     ----------
     view : str
-        Name of the view.
+        Name of the view; its role columns ``r:...`` are trimmed.
     mapping : dict of role to header
         As found in the first source.
     types : dict of role to database type
@@ -77,7 +77,12 @@ def stage(
         _arm(number, source, {key: at[number] for key, at in columns.items()}, types)
         for number, source in enumerate(sources)
     ]
-    connection.execute(f"CREATE OR REPLACE VIEW {view} AS {' UNION ALL '.join(arms)}")
+    everything = " UNION ALL ".join(arms)
+    connection.execute(f"CREATE OR REPLACE VIEW {view} AS {everything}")
+    padded = _padded(connection, view, [role for role in roles if types[role] == "VARCHAR"])
+    if padded:
+        clean = ", ".join(f"{trimmed(ident(f'r:{role}'))} AS {ident(f'r:{role}')}" for role in padded)
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * REPLACE ({clean}) FROM ({everything})")
     return Staging(view, roles, {role: types[role] for role in roles}, names)
 
 
@@ -90,6 +95,19 @@ def _places(source: Source, roles: dict[str, str], first: str) -> dict[str, int]
             advice="Files read together need the same column names; rename its columns.",
         )
     return {role: source.columns.index(header) for role, header in roles.items()}
+
+
+def _padded(connection: Any, view: str, roles: list[str]) -> list[str]:
+    """Roles with white space around some cell; trimming all others would only cost time."""
+    if not roles:
+        return []
+    space = r"[\s\x{A0}]"
+    tests = ", ".join(
+        f"coalesce(bool_or(regexp_matches({ident(f'r:{role}')}, '^{space}|{space}$')), false)"
+        for role in roles
+    )
+    found = connection.execute(f"SELECT {tests} FROM {view}").fetchone()
+    return [role for role, yes in zip(roles, found, strict=True) if yes]
 
 
 def _common_type(sources: list[Source], at: list[int | None]) -> str:
