@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from forecast.fitting import Fitted
-from forecast.maths import gammagamma
+from forecast.maths import bgprocess, gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
-from forecast.predict.tables import purchase_quantiles, purchase_tables, thin, value_quantiles
+from forecast.predict.tables import count_scores, purchase_quantiles, purchase_tables, thin, value_quantiles
 
 BLOCK = 262_144
 
@@ -186,6 +186,41 @@ def _block(
         values = value_quantiles(tables, tails, p_alive, (p, q), n, gamma + total, shares)
         out.update({f"value-{name}": values[j] * worth for j, name in enumerate(names)})
     return out
+
+
+def score_counts(
+    model: ClvModel, customers: Customers, actual: np.ndarray, *, days: float
+) -> dict[str, np.ndarray]:
+    """How the predictive counts fare against what happened, customer by customer and exactly.
+
+    Parameters
+    ----------
+    actual : ndarray of int, shape (customers,)
+        Purchases in the horizon.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (customers,)
+        ``crps``, ``below`` and ``at`` (predictive cdf just below and at the outcome, for PIT) and
+        ``probability`` of the outcome itself (for the log score).
+
+    Examples
+    --------
+    >>> from forecast.fitting import Fitted, purchase_model
+    >>> nbd = Fitted.from_parameters(purchase_model("nbd"), dict(r=1.0, alpha=1.0), "given")
+    >>> one = Customers(np.zeros(1), np.zeros(1), np.zeros(1))
+    >>> found = score_counts(ClvModel(nbd), one, np.array([1]), days=1.0)
+    >>> {name: round(float(v[0]), 4) for name, v in found.items()}
+    {'crps': 0.3333, 'below': 0.5, 'at': 0.75, 'probability': 0.25}
+    """
+    (draw,) = model.purchases.each_draw()
+    p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
+    tables = purchase_tables(model.purchases, draw, customers.x, customers.T, days, 0.0)
+    y = np.asarray(actual, dtype=np.int64)
+    crps, below, at = count_scores(tables.index, p_alive, tables.offsets, tables.tails, y)
+    r, alpha, a, b = model.purchases.spec.formulas.if_alive(*draw, x=customers.x, T=customers.T)
+    mass = p_alive * bgprocess.pmf(r, alpha, a, b, days, y) + np.where(y == 0, 1.0 - p_alive, 0.0)
+    return {"crps": crps, "below": below, "at": at, "probability": mass}
 
 
 def score_table(

@@ -141,6 +141,31 @@ def purchase_quantiles(
 
 
 @njit(cache=True, nogil=True)
+def count_scores(
+    index: np.ndarray, p_alive: np.ndarray, offsets: np.ndarray, tails: np.ndarray, actual: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Exact CRPS of each customer's predictive count, and its cdf just below and at the outcome.
+
+    ``CRPS = sum_{n < y} F(n)^2 + sum_{n >= y} (1 - F(n))^2`` over the whole support.
+    """
+    crps = np.zeros(index.size)
+    below = np.zeros(index.size)
+    at = np.zeros(index.size)
+    for i in range(index.size):
+        begin, end = offsets[index[i]], offsets[index[i] + 1]
+        y = actual[i]
+        total = 0.0
+        for n in range(max(end - begin - 1, y)):
+            more = p_alive[i] * tails[begin + n + 1] if begin + n + 1 < end else 0.0
+            total += (1.0 - more) ** 2 if n < y else more**2
+        crps[i] = total
+        if y > 0:
+            below[i] = 1.0 - (p_alive[i] * tails[begin + y] if begin + y < end else 0.0)
+        at[i] = 1.0 - (p_alive[i] * tails[begin + y + 1] if begin + y + 1 < end else 0.0)
+    return crps, below, at
+
+
+@njit(cache=True, nogil=True)
 def _mix_and_invert(
     combos: np.ndarray,
     combo_pair: np.ndarray,

@@ -1,0 +1,140 @@
+"""What competes in a backtest: fitted models and simple rules behind one call."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from forecast.errors import ArgumentError
+from forecast.evaluation.baselines import BASELINES
+from forecast.fitting import PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
+from forecast.predict import ClvModel, Customers, predict_customers
+from forecast.predict.customers import score_counts
+from forecast.predict.portfolio import simulate_totals
+from forecast.summary import Histories
+from forecast.summary.statistics import PurchaseCounts, SpendCounts
+
+LEVEL = 90.0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One cut: what was known at ``cutoff`` and what happened until ``end``.
+
+    Attributes
+    ----------
+    histories : pandas.DataFrame
+        One row a customer known at the cut, with the columns the simple rules read.
+    actual : pandas.DataFrame
+        ``actual_purchases, actual_value``, row by row; only for scoring.
+    """
+
+    cutoff: dt.date
+    end: dt.date
+    histories: pd.DataFrame
+    actual: pd.DataFrame
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.cutoff).days
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What a candidate says at one origin.
+
+    Attributes
+    ----------
+    customers : dict of str to ndarray, shape (customers,)
+        ``expected_purchases`` and, where they exist, ``expected_value, p_purchase``.
+    totals : dict of str to ndarray, shape (draws,)
+        Joint draws of ``purchases, active, value`` of all customers; empty for a rule.
+    counts : dict of str to ndarray, shape (customers,)
+        Exact scores of the predictive counts against the outcome; empty for a rule.
+    """
+
+    customers: dict[str, np.ndarray]
+    totals: dict[str, np.ndarray] = field(default_factory=dict)
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def fit_clv(histories: Histories, purchases: str = "bg-nbd") -> ClvModel:
+    """Fit a purchase model and, where orders carry money, Gamma-Gamma, on sufficient statistics.
+
+    Raises
+    ------
+    ArgumentError
+        When the model is unknown.
+    FitError
+        When the data do not identify it.
+    """
+    spec = purchase_model(purchases)
+    fitted = fit_purchases(spec, PurchaseCounts(*histories.purchase_counts()))
+    spend = SpendCounts(*histories.spend_counts())
+    if not len(spend.n):
+        return ClvModel(fitted)
+    return ClvModel(fitted, fit_spend(spend), histories.paid_share)
+
+
+def default_candidates(has_value: bool) -> list[str]:
+    """All fitted models and every rule, models first."""
+    return [*PURCHASE_MODELS, *BASELINES]
+
+
+def check_candidates(names: Sequence[str] | str | None) -> list[str]:
+    """Names of candidates, each once and known.
+
+    Raises
+    ------
+    ArgumentError
+        When a name is unknown or none is given.
+
+    Examples
+    --------
+    >>> check_candidates("bg-nbd,naive")
+    ['bg-nbd', 'naive']
+    """
+    if names is None:
+        return default_candidates(True)
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",") if name.strip()]
+    known = default_candidates(True)
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise ArgumentError(
+            f"unknown candidates: {', '.join(unknown) or 'none given'}",
+            advice=f"Choose from {', '.join(known)}.",
+        )
+    return list(dict.fromkeys(names))
+
+
+def forecast_rule(name: str, origin: Origin) -> Forecasts | None:
+    """What a simple rule says; None where it does not exist yet (a year of history is missing)."""
+    found = BASELINES[name](origin.histories, origin.days)
+    if np.isnan(found.expected_purchases).any():
+        return None
+    customers = {"expected_purchases": found.expected_purchases}
+    if not np.isnan(found.expected_value).any():
+        customers["expected_value"] = found.expected_value
+    return Forecasts(customers)
+
+
+def forecast_model(model: ClvModel, origin: Origin, *, draws: int, seed: int) -> Forecasts:
+    """What a fitted model says: means, joint totals and exact scores of the counts."""
+    customers = Customers.from_frame(origin.histories)
+    found = predict_customers(model, customers, days=origin.days)
+    totals = simulate_totals(model, customers, days=origin.days, draws=draws, seed=seed)
+    actual = origin.actual["actual_purchases"].to_numpy()
+    return Forecasts(
+        {
+            name: found[name]
+            for name in ("expected_purchases", "expected_value", "p_purchase")
+            if name in found
+        },
+        {name: values.sum(axis=0) for name, values in totals.items()},
+        score_counts(model, customers, actual, days=origin.days),
+    )
