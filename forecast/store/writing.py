@@ -8,12 +8,11 @@ must be, leading zeros stay, lines end in ``\\n``, days are ISO, missing values 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -21,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forecast.errors import ArgumentError, InputError
-from forecast.store.atomic import plain, replacing, sync_folder, write_bytes, write_json, write_text
+from forecast.store.atomic import replacing, sync_folder, write_bytes, write_json, write_text
+from forecast.store.textformats import csv_sink, json_sink, jsonl_sink
 
 __all__ = [
     "TableWriter",
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 ENDINGS = (".csv", ".parquet", ".json", ".jsonl")
-FORMULA_STARTS = r"^[=+\-@\t\r]"
 
 
 def write_table(table: Any, path: str | os.PathLike[str]) -> Path:
@@ -75,25 +74,23 @@ def write_table(table: Any, path: str | os.PathLike[str]) -> Path:
     '=1+1,
     """
     ending = _ending(path)
-    if isinstance(table, pa.RecordBatchReader):
-        reader = table
-    elif isinstance(table, pd.DataFrame | pa.Table | pa.RecordBatch):
+    blocks: Iterable[Any]
+    if isinstance(table, pd.DataFrame | pa.Table | pa.RecordBatch):
         whole = _as_table(table)
-        if ending != ".parquet":
+        schema, blocks = whole.schema, [whole]
+        if ending != ".parquet":  # text is made in small blocks, a Parquet row group is as large as it may be
             whole = _midnights_as_days(whole)
-        reader = whole.to_reader(max_chunksize=100_000)
-    elif hasattr(table, "__arrow_c_stream__"):
-        reader = pa.RecordBatchReader.from_stream(table)
+            schema, blocks = whole.schema, whole.to_batches(max_chunksize=100_000)
+    elif isinstance(table, pa.RecordBatchReader) or hasattr(table, "__arrow_c_stream__"):
+        reader = table if isinstance(table, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(table)
+        schema, blocks = reader.schema, reader
     else:
         raise ArgumentError(
             f"a {type(table).__name__} is not a table", advice="Give a frame or an Arrow table."
         )
-    with TableWriter(path, reader.schema) as writer:
-        if ending == ".parquet" and not isinstance(table, pa.RecordBatchReader):
-            writer.write(reader.read_all())  # one row group of the usual size instead of many small ones
-        else:
-            for batch in reader:
-                writer.write(batch)
+    with TableWriter(path, schema) as writer:
+        for block in blocks:
+            writer.write(block)
     return Path(path)
 
 
@@ -202,92 +199,8 @@ class TableWriter:
         else:
             file = self._temporary.open("x", encoding="utf-8", newline="")
             stream = self._stack.enter_context(file)
-            sink = {".csv": _csv_sink, ".jsonl": _jsonl_sink, ".json": _json_sink}[self._ending]
+            sink = {".csv": csv_sink, ".jsonl": jsonl_sink, ".json": json_sink}[self._ending]
             self._sink = self._stack.enter_context(sink(stream, self._schema))
-
-
-@contextlib.contextmanager
-def _csv_sink(stream: IO[str], schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    for field in schema:
-        if pa.types.is_nested(field.type) or _is_binary(field.type):
-            raise ArgumentError(
-                f"column {field.name!r} holds {field.type}, which has no place in a CSV cell",
-                advice="Write .parquet or .json, or drop the column.",
-            )
-    names = _text_cells(pa.array(schema.names, pa.string())).to_pylist()
-    stream.write(",".join(names) + "\n")
-
-    def sink(table: pa.Table) -> None:
-        if table.num_rows == 0:
-            return
-        cells = [_csv_cells(column.combine_chunks()) for column in table.columns]
-        if len(cells) == 1:  # an empty line would be skipped by readers
-            lines = pc.fill_null(cells[0], '""')
-        else:
-            lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
-        stream.write("\n".join(lines.to_pylist()) + "\n")
-
-    yield sink
-
-
-def _csv_cells(column: pa.Array) -> pa.Array:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _csv_cells(column.dictionary_decode())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return _text_cells(pc.cast(column, pa.string()))
-    if pa.types.is_floating(kind):
-        numbers = pc.cast(column, pa.float64()) if pa.types.is_float16(kind) else column
-        return pc.cast(pc.if_else(pc.is_nan(numbers), pa.scalar(None, numbers.type), numbers), pa.string())
-    if pa.types.is_timestamp(kind):
-        text = pc.strftime(column, "%Y-%m-%dT%H:%M:%S%z" if kind.tz else "%Y-%m-%dT%H:%M:%S")
-        return pc.replace_substring_regex(text, r"\.0+([+-]\d+)?$", r"\1")
-    return pc.cast(column, pa.string())
-
-
-def _text_cells(text: pa.Array) -> pa.Array:
-    guarded = pc.if_else(
-        pc.match_substring_regex(text, FORMULA_STARTS),
-        pc.binary_join_element_wise(pa.scalar("'"), text, ""),
-        text,
-    )
-    doubled = pc.replace_substring(guarded, '"', '""')
-    quoted = pc.binary_join_element_wise(pa.scalar('"'), doubled, pa.scalar('"'), "")
-    # An empty text is quoted, so that it differs from a missing one.
-    return pc.if_else(pc.match_substring_regex(guarded, r'[",\n\r]|^ | $|^$'), quoted, guarded)
-
-
-@contextlib.contextmanager
-def _jsonl_sink(stream: IO[str], schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    def sink(table: pa.Table) -> None:
-        stream.writelines(line + "\n" for line in _records(table))
-
-    yield sink
-
-
-@contextlib.contextmanager
-def _json_sink(stream: IO[str], schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    start = "[\n"
-
-    def sink(table: pa.Table) -> None:
-        nonlocal start
-        for line in _records(table):
-            stream.write(start + line)
-            start = ",\n"
-
-    yield sink
-    stream.write("[]\n" if start == "[\n" else "\n]\n")
-
-
-def _records(table: pa.Table) -> Iterator[str]:
-    columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        kind = column.type
-        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            column = pa.chunked_array([_csv_cells(chunk) for chunk in column.chunks], pa.string())
-        columns.append([plain(value, f"column {name!r}") for value in column.to_pylist()])
-    for row in zip(*columns, strict=True):
-        yield json.dumps(dict(zip(table.column_names, row, strict=True)), ensure_ascii=False, allow_nan=False)
 
 
 def _ending(path: str | os.PathLike[str]) -> str:
@@ -306,7 +219,7 @@ def _clean_schema(schema: pa.Schema) -> pa.Schema:
     if twice:
         raise InputError(f"columns occur twice: {', '.join(twice)}", where="the table", advice="Rename them.")
     # pandas' own metadata carry library versions, which would make equal tables differ.
-    return schema.remove_metadata()
+    return pa.schema([field.with_type(_usual(field.type)).remove_metadata() for field in schema])
 
 
 def _as_table(block: Any) -> pa.Table:
@@ -330,7 +243,27 @@ def _as_table(block: Any) -> pa.Table:
                 f"a {type(block).__name__} is not a table", advice="Give a frame or an Arrow table."
             )
         block = pa.RecordBatchReader.from_stream(block).read_all()
-    return block.cast(_clean_schema(block.schema))
+    schema = _clean_schema(block.schema)
+    columns = [_without_views(column) for column in block.columns]
+    return pa.Table.from_arrays(columns, names=block.column_names).cast(schema)
+
+
+def _usual(kind: pa.DataType) -> pa.DataType:
+    """Views of text, as polars passes them, have few functions in Arrow."""
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _usual(kind.value_type), kind.ordered)
+    return pa.large_string() if pa.types.is_string_view(kind) else kind
+
+
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if not pa.types.is_dictionary(kind) or not pa.types.is_string_view(kind.value_type):
+        return column
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_string()))
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, pa.dictionary(kind.index_type, pa.large_string()))
 
 
 def _column(series: pd.Series, name: str) -> pa.Array:
@@ -386,7 +319,3 @@ def _midnights_as_days(table: pa.Table) -> pa.Table:
 def _midnights(column: pa.ChunkedArray) -> bool:
     days = pc.cast(pc.cast(column, pa.date32(), safe=False), column.type)
     return pc.all(pc.equal(days, column), min_count=0).as_py()
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)

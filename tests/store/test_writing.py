@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -198,6 +199,23 @@ def test_streams_and_columns_in_another_order(tmp_path: Path) -> None:
     with TableWriter(path, table.schema) as writer:
         writer.write(table.to_batches()[0].select(["b", "a"]))
     assert path.read_text() == "a,b\n1,x\n2,y\n"
+
+
+def test_polars_frames_with_categories(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"a": ["x", "=1", None], "n": [1.5, None, float("nan")]})
+    frame = frame.with_columns(c=pl.Series(["u", "v", "u"], dtype=pl.Categorical))
+    assert write_table(frame, tmp_path / "a.csv").read_text() == "a,n,c\nx,1.5,u\n'=1,,v\n,,u\n"
+    records = json.loads(write_table(frame, tmp_path / "a.json").read_text())
+    assert records[1:] == [{"a": "=1", "n": None, "c": "v"}, {"a": None, "n": None, "c": "u"}]
+    assert pd.read_parquet(write_table(frame, tmp_path / "a.parquet"))["c"].tolist() == ["u", "v", "u"]
+
+
+def test_nested_and_decimal_values_in_json(tmp_path: Path) -> None:
+    table = pa.table(
+        {"l": [[1, 2], []], "d": pa.array([Decimal("1.50"), None]), "t": [dt.date(2026, 1, 2), None]}
+    )
+    lines = write_table(table, tmp_path / "a.jsonl").read_text().splitlines()
+    assert lines == ['{"l": [1, 2], "d": 1.5, "t": "2026-01-02"}', '{"l": [], "d": null, "t": null}']
 
 
 def test_an_empty_table_has_its_header(tmp_path: Path) -> None:
