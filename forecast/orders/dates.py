@@ -36,6 +36,7 @@ _REFUSED = {
     "excel": ("serial day numbers of a spreadsheet", "Pass date_format='excel' if they are."),
     "short_year": ("years of two digits", "Pass date_format, for example '%d/%m/%y'."),
 }
+_WORDS = {"iso": "ISO dates", "compact": "YYYYMMDD", "aware": "stamps with their offset from UTC"}
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|DECIMAL.*)")
 _MOST_SHAPES = 5000
 
@@ -185,7 +186,7 @@ def _detected(
         "compact": f"try_strptime({txt}, '%Y%m%d')",
         "aware": _aware_stamp(txt),
     }
-    note = " and ".join(present)
+    note = " and ".join(_WORDS.get(name, name) for name in present)
     if "dmy" in present:
         stamps["dmy"], order = _slashes(connection, relation, txt, shape, families["dmy"], column)
         note = note.replace("dmy", order)
