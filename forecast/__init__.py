@@ -1,1 +1,98 @@
+"""Probabilistic customer-lifetime-value forecasting for e-commerce.
 
+From an order log to the historical baseline, BG/NBD + Gamma-Gamma forecasts with predictive intervals,
+rolling backtests and saved models. Everything is imported when it is first used.
+
+Examples
+--------
+>>> import forecast
+>>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
+>>> model = forecast.fit(orders, as_of="1997-09-30")
+>>> round(model.purchases.parameters["r"], 4)
+0.2426
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "read_orders": "forecast.orders",
+    "Orders": "forecast.orders",
+    "Reconciliation": "forecast.orders",
+    "sufficiency": "forecast.orders.sufficiency",
+    "purchase_histories": "forecast.summary",
+    "Histories": "forecast.summary",
+    "historical_clv": "forecast.history",
+    "History": "forecast.history",
+    "fit": "forecast.model",
+    "load": "forecast.model",
+    "Model": "forecast.model",
+    "backtest": "forecast.evaluation.backtest",
+    "Backtest": "forecast.evaluation.backtest",
+    "BetaGeoNBD": "forecast.estimators",
+    "GammaGamma": "forecast.estimators",
+    "NBD": "forecast.estimators",
+    "from_lifetimes": "forecast.interop",
+    "cdnow": "forecast.datasets",
+    "ForecastError": "forecast.errors",
+    "InputError": "forecast.errors",
+    "ArgumentError": "forecast.errors",
+    "FitError": "forecast.errors",
+    "StoreError": "forecast.errors",
+}
+
+
+__all__ = [
+    "NBD",
+    "ArgumentError",
+    "Backtest",
+    "BetaGeoNBD",
+    "FitError",
+    "ForecastError",
+    "GammaGamma",
+    "Histories",
+    "History",
+    "InputError",
+    "Model",
+    "Orders",
+    "Reconciliation",
+    "StoreError",
+    "__version__",
+    "backtest",
+    "cdnow",
+    "fit",
+    "from_lifetimes",
+    "historical_clv",
+    "load",
+    "purchase_histories",
+    "read_orders",
+    "sufficiency",
+]
+
+if TYPE_CHECKING:
+    from forecast.datasets import cdnow
+    from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
+    from forecast.estimators import NBD, BetaGeoNBD, GammaGamma
+    from forecast.evaluation.backtest import Backtest, backtest
+    from forecast.history import History, historical_clv
+    from forecast.interop import from_lifetimes
+    from forecast.model import Model, fit, load
+    from forecast.orders import Orders, Reconciliation, read_orders
+    from forecast.orders.sufficiency import sufficiency
+    from forecast.summary import Histories, purchase_histories
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'forecast' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

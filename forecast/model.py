@@ -1,0 +1,403 @@
+"""A fitted model with its provenance: fit it, look at it, score with it, save it, load it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast.errors import ArgumentError, StoreError
+from forecast.evaluation.candidates import fit_clv
+from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
+from forecast.periods import horizon_days
+from forecast.predict import ClvModel, portfolio_totals, score_table
+from forecast.store.artifacts import load_artifact, save_artifact, split_path
+from forecast.summary import Histories, purchase_histories
+
+_MUST_MATCH = ("currency", "value_policy", "zero_value")
+
+
+def fit(
+    orders: Any, as_of: Any = None, *, purchases: str = "bg-nbd", method: str = "mle", name: str | None = None
+) -> Model:
+    """Fit a purchase model and, where orders carry money, Gamma-Gamma spend.
+
+    Parameters
+    ----------
+    orders : Orders
+    as_of : date or ISO string, optional
+        Last day to learn from, inclusive; the latest order day by default.
+    purchases : {'bg-nbd', 'nbd'}
+    method : {'mle'}
+    name : str, optional
+        Kept in the model.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ArgumentError
+        When ``as_of``, the model or the method cannot be meant.
+    InputError
+        When ``as_of`` is before the first order.
+    FitError
+        When the data do not identify the model: no repeat purchases, no spread, a flat likelihood.
+
+    Examples
+    --------
+    >>> import forecast
+    >>> model = fit(forecast.read_orders(forecast.cdnow(), currency="USD"), as_of="1997-09-30")
+    >>> model
+    <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
+    """
+    if method != "mle":
+        raise ArgumentError(f"there is no method {method!r}", advice="Choose mle.")
+    purchase_model(purchases)
+    histories = purchase_histories(orders, as_of)
+    found = fit_clv(histories, purchases)
+    return Model(found, _provenance(orders, histories), name=name)
+
+
+def _provenance(orders: Any, histories: Histories) -> dict[str, Any]:
+    reconciliation = orders.reconciliation
+    return {
+        "as_of": histories.as_of.isoformat(),
+        "first_day": orders.first_day.isoformat(),
+        "customers": len(histories),
+        "orders_after_as_of": histories.after_as_of,
+        "currency": orders.currency,
+        "timezone": orders.timezone,
+        "value_policy": orders.value_policy,
+        "zero_value": orders.zero_value,
+        "dialect": orders.dialect,
+        "identity": "customer_id as given",
+        "fingerprint": orders.fingerprint,
+        "reconciliation": reconciliation.summary(),
+        "time_unit": "days",
+        "seed": None,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("clv-forecast", "numpy", "scipy", "duckdb")},
+        },
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted pair of models with everything that a later reader must know.
+
+    Attributes
+    ----------
+    clv : ClvModel
+        The fitted purchase and spend models.
+    provenance : dict
+        Data fingerprint, ``as_of``, currency, time zone, value policy, counts of rejected rows, versions.
+    name, version : str, int or None
+        Once saved.
+    """
+
+    clv: ClvModel
+    provenance: dict[str, Any]
+    name: str | None = None
+    version: int | None = field(default=None)
+
+    @property
+    def purchases(self) -> Fitted:
+        """The fitted purchase model."""
+        return self.clv.purchases
+
+    @property
+    def spend(self) -> Fitted | None:
+        """The fitted spend model, or None for a log without money."""
+        return self.clv.spend
+
+    @property
+    def title(self) -> str:
+        return " + ".join(part.spec.title for part in (self.purchases, self.spend) if part is not None)
+
+    @property
+    def as_of(self) -> dt.date:
+        return dt.date.fromisoformat(self.provenance["as_of"])
+
+    @property
+    def verdict(self) -> str:
+        """The verdicts in words."""
+        parts = [f"{self.purchases.spec.title} {self.purchases.verdict}"]
+        if self.spend is not None:
+            parts.append(f"{self.spend.spec.title} {self.spend.verdict}")
+        return "; ".join(parts)
+
+    def __repr__(self) -> str:
+        state = "/".join(dict.fromkeys(f.verdict.code for f in (self.purchases, self.spend) if f is not None))
+        return (
+            f"<Model {self.title}, {self.provenance['customers']:,} customers as of "
+            f"{self.provenance['as_of']}: {state}>"
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """Parameters with standard errors, 95 % limits and the verdict in words.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``model, parameter, unit, estimate, standard_error, lower_95, upper_95, verdict``.
+        """
+        rows = []
+        for fitted in (self.purchases, self.spend):
+            if fitted is None:
+                continue
+            money = self.provenance["currency"] or "currency"
+            unit = "days" if fitted is self.purchases else money
+            for name, value in fitted.parameters.items():
+                error = fitted.standard_errors[name]
+                factor = float(np.exp(1.959963984540054 * error / value))
+                rows.append(
+                    {
+                        "model": fitted.spec.title,
+                        "parameter": name,
+                        "unit": unit if name in fitted.spec.scaled else "",
+                        "estimate": value,
+                        "standard_error": error,
+                        "lower_95": value / factor,
+                        "upper_95": value * factor,
+                        "verdict": str(fitted.verdict),
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def check(self, orders: Any) -> None:
+        """Refuse orders of another currency or value policy than the model's.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        for name in _MUST_MATCH:
+            own, other = self.provenance[name], getattr(orders, name)
+            if own != other:
+                raise ArgumentError(
+                    f"the model was fitted with {name} {own!r}, these orders have {other!r}",
+                    advice=f"Read the orders with {name}={own!r}, or fit a model on them.",
+                )
+
+    def score(
+        self,
+        orders: Any,
+        horizon: Any = 365,
+        level: Any = (80, 95),
+        *,
+        as_of: Any = None,
+        margin: float = 1.0,
+        discount_rate: float = 0.0,
+        by: Any = (),
+    ) -> pd.DataFrame:
+        """Forecast every customer of an order log.
+
+        Parameters
+        ----------
+        orders : Orders
+            Of the customers to score; they need not be those the model was fitted on.
+        horizon : int or str
+            Days, or quarters such as ``"4Q"``.
+        level : float or sequence of float
+            Percent.
+        as_of : date or ISO string, optional
+            The latest order day by default.
+        margin, discount_rate : float
+            Shares; the rate is annual.
+        by : str or sequence of str
+            Columns of the orders to keep, from the first order.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a customer, sorted by ``customer_id``; see the README for the columns.
+
+        Raises
+        ------
+        ArgumentError
+            When an option cannot be meant, or the orders have another currency or value policy.
+        InputError
+            When ``as_of`` is before the first order.
+
+        Examples
+        --------
+        >>> import forecast
+        >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
+        >>> scores = forecast.fit(orders, as_of="1997-09-30").score(orders, horizon=273, as_of="1997-09-30")
+        >>> round(float(scores["expected_purchases"].sum()), 2)
+        1653.41
+        """
+        self.check(orders)
+        histories = purchase_histories(orders, as_of, by)
+        days = horizon_days(horizon, histories.as_of)
+        frame = histories.to_frame()
+        table = score_table(
+            self.clv,
+            frame,
+            as_of=histories.as_of,
+            days=days,
+            levels=level,
+            margin=margin,
+            discount_rate=discount_rate,
+        )
+        return table.assign(**{name: frame[name] for name in histories.by})
+
+    def portfolio(
+        self,
+        orders: Any,
+        horizon: Any = 365,
+        level: Any = (80, 95),
+        *,
+        as_of: Any = None,
+        margin: float = 1.0,
+        discount_rate: float = 0.0,
+        by: str | None = None,
+        draws: int = 1000,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Totals of all customers with intervals from summed draws.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Long: ``scope, group, target, expected, lo-80, hi-80, …`` for purchases, active customers
+            and value; groups add up to the total.
+
+        Raises
+        ------
+        ArgumentError, InputError
+            As in :meth:`score`.
+        """
+        self.check(orders)
+        histories = purchase_histories(orders, as_of, by or ())
+        return portfolio_totals(
+            self.clv,
+            histories.to_frame(),
+            days=horizon_days(horizon, histories.as_of),
+            levels=level,
+            by=by,
+            margin=margin,
+            discount_rate=discount_rate,
+            draws=draws,
+            seed=seed,
+        )
+
+    def save(self, path: Any) -> Model:
+        """Save as the next version of ``path``, for example ``models/shop``.
+
+        Returns
+        -------
+        Model
+            The same with its name and version.
+
+        Raises
+        ------
+        ArgumentError
+            When the name is not allowed.
+
+        Examples
+        --------
+        >>> import tempfile, forecast
+        >>> model = fit(forecast.read_orders(forecast.cdnow(), currency="USD"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saved = model.save(f"{folder}/shop")
+        ...     load(f"{folder}/shop").purchases.parameters == saved.purchases.parameters
+        True
+        """
+        root, reference = split_path(path)
+        saved = save_artifact(root, reference, self._payload(), self.card(reference))
+        return replace(self, name=saved.name, version=saved.version)
+
+    def _payload(self) -> dict[str, Any]:
+        return {
+            "purchases": self.purchases.to_dict(),
+            "spend": None if self.spend is None else self.spend.to_dict(),
+            "paid_share": self.clv.paid_share,
+            "provenance": self.provenance,
+            "summary": {
+                "model": self.title,
+                "as_of": self.provenance["as_of"],
+                "customers": self.provenance["customers"],
+                "verdict": self.verdict,
+            },
+        }
+
+    def card(self, name: str | None = None) -> str:
+        """The model's card: what it is, from which data, how sure, and what it must not be used for."""
+        p = self.provenance
+        lines = [
+            f"# {name or self.name or 'model'}: {self.title}",
+            "",
+            f"Fitted by maximum likelihood on {p['customers']:,} customers with orders from "
+            f"{p['first_day']} to {p['as_of']} (inclusive).",
+            "",
+            f"**Verdict.** {self.verdict}.",
+            "",
+            "| model | parameter | unit | estimate | standard error | 95 % limits |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row.model} | {row.parameter} | {row.unit} | {row.estimate:.6g} | {row.standard_error:.3g} | "
+            f"{row.lower_95:.4g} to {row.upper_95:.4g} |"
+            for row in self.summary().itertuples()
+        ]
+        lines += ["", "## Definitions", "", *self._definitions(), "", "## Data", ""]
+        lines += [
+            f"- {key}: {p[key]}" for key in ("currency", "timezone", "value_policy", "zero_value", "dialect")
+        ]
+        lines += [f"- fingerprint of the purchases: `{p['fingerprint']}`", ""]
+        return "\n".join(lines)
+
+    def _definitions(self) -> list[str]:
+        lines = [
+            "- A purchase is all orders of one customer on one day of the shop; time is in days.",
+            "- Expected values are means. Intervals are predictive: they cover what a customer will do, "
+            "given the parameters; the uncertainty of the parameters themselves is not in them yet.",
+        ]
+        if self.purchases.spec.name == "bg-nbd":
+            lines.append(
+                "- BG/NBD calls every one-time buyer alive (p_alive = 1). That is a property of the model; "
+                "decide with p_purchase."
+            )
+        if self.spend is not None:
+            lines.append(
+                "- Spend is learned from repeat purchases above 0; customers without one get the "
+                f"population's mean. Share of repeat purchases with a value: {self.clv.paid_share:.4f}."
+            )
+            lines.append("- Spend is assumed to be independent of how often a customer buys.")
+        return lines
+
+
+def load(path: Any) -> Model:
+    """Load a saved model: its champion, else its newest; ``models/shop@2`` for a version or alias.
+
+    Raises
+    ------
+    StoreError
+        When it does not exist, is damaged, or was written by a newer version of the package.
+    ArgumentError
+        When the reference is not understood.
+    """
+    root, reference = split_path(Path(path))
+    artifact = load_artifact(root, reference)
+    payload = artifact.payload
+    try:
+        spec = purchase_model(payload["purchases"]["model"])
+        purchases = Fitted.from_dict(spec, payload["purchases"])
+        spend = None if payload["spend"] is None else Fitted.from_dict(GAMMA_GAMMA, payload["spend"])
+        clv = ClvModel(purchases, spend, float(payload["paid_share"]))
+        return Model(clv, payload["provenance"], artifact.name, artifact.version)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"the model lacks what this version needs: {error}", where=str(artifact.path),
+            advice="Fit it again.",
+        ) from error  # fmt: skip
