@@ -96,8 +96,8 @@ def plan_origins(
             for k in range(n_windows)
         ]
     else:
-        step = _quarters(step_size) if step_size is not None else quarters
-        if step is None or step < 1 or quarters < 1:
+        stride = _quarters(step_size) if step_size is not None else quarters
+        if stride is None or stride < 1 or quarters < 1:
             raise ArgumentError(
                 f"horizon {h!r} and step {step_size!r} do not go together", advice="Give both in quarters."
             )
@@ -105,7 +105,7 @@ def plan_origins(
         end = last if running.end == last else running.start - dt.timedelta(days=1)
         windows = []
         for k in range(n_windows):
-            ends = _back(end, k * step, fiscal_year_start)
+            ends = _back(end, k * stride, fiscal_year_start)
             windows.append((_back(ends, quarters, fiscal_year_start), ends))
     windows.reverse()
     if windows[0][0] <= first:

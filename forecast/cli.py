@@ -1,0 +1,288 @@
+"""The command line: a thin shell around :mod:`forecast.pipeline`.
+
+Only the standard library is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from forecast.errors import ForecastError
+
+
+def _add_orders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "orders", nargs="+", metavar="ORDERS", help="CSV, TSV, Parquet or JSONL files, or globs"
+    )
+    group = parser.add_argument_group("reading orders")
+    group.add_argument("--dialect", default="auto", help="auto or generic (default: auto)")
+    group.add_argument(
+        "--map", action="append", default=[], metavar="ROLE=COLUMN",
+        help="customer_id, order_date, value, order_id, currency or items = COLUMN; repeatable",
+    )  # fmt: skip
+    group.add_argument("--timezone", help="the shop's zone, such as Europe/Amsterdam")
+    group.add_argument("--date-format", help="such as %%d/%%m/%%Y, epoch_s, epoch_ms or excel")
+    group.add_argument("--currency", help="such as EUR")
+    group.add_argument("--value-policy", help="what the value column means (default for generic: value)")
+    group.add_argument("--zero-value", choices=["keep", "drop"], help="orders of value 0 (default: keep)")
+    group.add_argument(
+        "--max-rejected", type=float, metavar="SHARE", help="exit 1 above this share of rejected rows"
+    )
+    _add_as_of(group)
+
+
+def _add_as_of(group: Any) -> None:
+    group.add_argument(
+        "--as-of", metavar="DAY", help="last day that is known, inclusive (default: latest order day)"
+    )
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models", default="models", metavar="DIR", help="where models are kept (default: models)"
+    )
+
+
+def _add_money(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--margin", type=float, default=1.0, help="contribution margin as a share (default: 1.0)"
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="machine-readable summary on stdout")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole grammar of the command."""
+    parser = argparse.ArgumentParser(
+        prog="forecast",
+        description="Customer-lifetime-value forecasts from an order log: baseline, model, scores, backtest.",
+        epilog="example: forecast demo\nSee forecast COMMAND --help for each command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, text: str, example: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=text, description=text, epilog=f"example: {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    demo = command("demo", "The whole job on CDNOW's public order log.", "forecast demo --out demo")
+    demo.add_argument("--out", default="demo", metavar="DIR", help="where to write (default: demo)")
+    demo.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    _add_output(demo)
+
+    check = command(
+        "check", "Where every row and every unit of money went, and what the orders suffice for.",
+        "forecast check orders.csv --currency EUR --rejects rejects.csv",
+    )  # fmt: skip
+    _add_orders(check)
+    check.add_argument("--rejects", metavar="FILE", help="write rejected rows with file and row number")
+    check.add_argument(
+        "--out", metavar="FILE", help="write the reconciliation (.csv, .parquet, .json, .html)"
+    )
+    _add_output(check)
+
+    history = command(
+        "history",
+        "Historical CLV: formula, per customer, cohorts.",
+        "forecast history orders.csv --out history",
+    )
+    _add_orders(history)
+    history.add_argument(
+        "--out", metavar="DIR", help="write summary.json, customers.parquet, cohorts.parquet"
+    )
+    history.add_argument("--by", metavar="COLUMN", help="also by this column of the first order")
+    _add_money(history)
+    _add_output(history)
+
+    fit = command("fit", "Fit a model and save it.", "forecast fit orders.csv --name shop --as-of 2026-09-30")
+    _add_orders(fit)
+    fit.add_argument("--name", required=True, help="name of the model")
+    fit.add_argument("--purchases", default="bg-nbd", choices=["bg-nbd", "nbd"], help="(default: bg-nbd)")
+    fit.add_argument("--method", default="mle", choices=["mle"], help="(default: mle)")
+    _add_models(fit)
+    _add_output(fit)
+
+    score = command(
+        "score", "Forecast every customer with a saved model.",
+        "forecast score orders.csv --model shop --horizon 365 --out scores.parquet",
+    )  # fmt: skip
+    _add_orders(score)
+    score.add_argument("--model", required=True, metavar="NAME[@VERSION]", help="a saved model")
+    score.add_argument("--horizon", default="365", help="days (365) or quarters (4Q) (default: 365)")
+    score.add_argument("--level", default="80,95", help="interval levels in percent (default: 80,95)")
+    score.add_argument("--discount-rate", type=float, default=0.0, help="annual, as a share (default: 0.0)")
+    score.add_argument("--by", metavar="COLUMN", help="keep this column of the first order; totals by it")
+    score.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    score.add_argument("--fiscal-year-start", type=int, default=1, metavar="MONTH", help="(default: 1)")
+    score.add_argument("--out", required=True, metavar="FILE", help="write scores (.csv, .parquet, .json)")
+    _add_money(score)
+    _add_models(score)
+    _add_output(score)
+
+    backtest = command(
+        "backtest", "Compare models and simple rules on rolling origins.",
+        "forecast backtest orders.csv --horizon 1Q --origins 4 --out backtest",
+    )  # fmt: skip
+    _add_orders(backtest)
+    backtest.add_argument("--horizon", default="91", help="days (91) or quarters (1Q) (default: 91)")
+    backtest.add_argument("--origins", type=int, default=4, help="number of cuts (default: 4)")
+    backtest.add_argument("--step", help="days or quarters between cuts (default: the horizon)")
+    backtest.add_argument("--candidates", metavar="A,B,…", help="models and rules (default: all)")
+    backtest.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    backtest.add_argument("--fiscal-year-start", type=int, default=1, metavar="MONTH", help="(default: 1)")
+    backtest.add_argument("--out", required=True, metavar="DIR", help="write board, forecasts and a page")
+    _add_output(backtest)
+
+    models = command(
+        "models", "Saved models: list, show, verify, alias.", "forecast models alias shop@2 champion"
+    )
+    actions = models.add_subparsers(dest="action", metavar="ACTION")
+    for name, text in (
+        ("list", "all models and versions"),
+        ("show", "a model's card"),
+        ("verify", "check a model against its checksums"),
+        ("alias", "give a version a name"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        if name != "list":
+            action.add_argument("reference", metavar="NAME[@VERSION]")
+        if name == "alias":
+            action.add_argument("alias", metavar="ALIAS")
+        _add_models(action)
+        _add_output(action)
+    _add_models(models)
+    _add_output(models)
+    return parser
+
+
+def _mapping(pairs: list[str]) -> dict[str, str] | None:
+    from forecast.errors import ArgumentError
+
+    mapping = {}
+    for pair in pairs:
+        role, equals, column = pair.partition("=")
+        if not equals or not role.strip() or not column.strip():
+            raise ArgumentError(f"--map {pair!r} is not understood", advice="Write --map value=COLUMN.")
+        mapping[role.strip()] = column.strip()
+    return mapping or None
+
+
+def _read(options: argparse.Namespace) -> Any:
+    from forecast import pipeline
+
+    source = options.orders[0] if len(options.orders) == 1 else options.orders
+    return pipeline.read(
+        source,
+        max_rejected=options.max_rejected,
+        mapping=_mapping(options.map),
+        dialect=options.dialect,
+        timezone=options.timezone,
+        currency=options.currency,
+        value_policy=options.value_policy,
+        zero_value=options.zero_value,
+        date_format=options.date_format,
+    )
+
+
+def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None) -> Any:
+    from forecast import pipeline
+
+    o = options
+    if o.command == "demo":
+        return pipeline.demo(out=o.out, seed=o.seed, progress=progress)
+    if o.command == "models":
+        if o.action == "show":
+            return pipeline.models_show(o.reference, o.models)
+        if o.action == "verify":
+            return pipeline.models_verify(o.reference, o.models)
+        if o.action == "alias":
+            return pipeline.models_alias(o.reference, o.alias, o.models)
+        return pipeline.models_list(o.models)
+    if progress is not None:
+        progress("reading orders", 0, 0)
+    orders = _read(o)
+    if o.command == "check":
+        return pipeline.check(orders, as_of=o.as_of, rejects=o.rejects, out=o.out)
+    if o.command == "history":
+        return pipeline.history(orders, as_of=o.as_of, margin=o.margin, by=o.by, out=o.out)
+    if o.command == "fit":
+        return pipeline.fit(
+            orders, o.name, models=o.models, as_of=o.as_of, purchases=o.purchases, method=o.method
+        )
+    if o.command == "score":
+        return pipeline.score(
+            orders, o.model, out=o.out, models=o.models, as_of=o.as_of, horizon=o.horizon, level=o.level,
+            margin=o.margin, discount_rate=o.discount_rate, by=o.by, seed=o.seed,
+            fiscal_year_start=o.fiscal_year_start, progress=progress,
+        )  # fmt: skip
+    if o.as_of is not None:
+        orders = orders.until(o.as_of)
+    return pipeline.backtest(
+        orders, out=o.out, horizon=o.horizon, origins=o.origins, step=o.step, candidates=o.candidates,
+        fiscal_year_start=o.fiscal_year_start, seed=o.seed, progress=progress,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on a terminal; nothing when piped."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(text: str, done: int, total: int) -> None:
+            bar.update(task, description=text, completed=done, total=total or None)
+
+        yield show
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0 done, 1 a ForecastError, 2 usage.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    clv-forecast 0.1.0
+    0
+    """
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if options.version:
+        from forecast import __version__
+
+        print(f"clv-forecast {__version__}")
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        with _progress(not options.quiet) as progress:
+            outcome = _run(options, progress)
+        if options.json:
+            import json
+
+            from forecast.store.atomic import plain
+
+            print(json.dumps(plain(outcome.data), ensure_ascii=False, allow_nan=False))
+        elif not options.quiet:
+            print("\n".join(outcome.lines))
+    except ForecastError as error:
+        print(f"forecast: {error}", file=sys.stderr)
+        return 1
+    return 0
