@@ -66,5 +66,5 @@ def _none(orders: OrderTable) -> str:
     """What a period without orders is worth: 0, or nothing known in a log without money."""
     some = orders.connection.execute(
         f"SELECT 1 FROM {orders.table} WHERE value IS NOT NULL LIMIT 1"
-    ).fetchone()
-    return "NULL" if some is None else "0"
+    ).fetchall()
+    return "0" if some else "NULL"

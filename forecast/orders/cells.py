@@ -50,7 +50,7 @@ def read_ids(connection: Any, relation: str, cell: str, kind: str, header: str) 
         odd = connection.execute(
             f"SELECT count(*) FROM {relation} WHERE NOT isnan({number}) "
             f"AND (isinf({number}) OR {number} <> floor({number}) OR abs({number}) >= 9007199254740992)"
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         if odd:
             raise InputError(
                 "ids are numbers with decimals, or too long for a number",
@@ -70,7 +70,7 @@ def read_ids(connection: Any, relation: str, cell: str, kind: str, header: str) 
     dotted, filled = connection.execute(
         f"SELECT count(*) FILTER (suffix(id, '.0') AND regexp_full_match(id, '[0-9]+[.]0')), count(id) "
         f"FROM (SELECT {plain} AS id FROM {relation})"
-    ).fetchone()
+    ).fetchall()[0]
     if dotted and dotted == filled:
         note = f"{header}: every id ends in .0, as a spreadsheet or frame leaves it; the ending was taken off"
         return f"regexp_replace({plain}, '[.]0$', '')", [note]
@@ -106,7 +106,7 @@ def read_values(connection: Any, relation: str, cell: str, kind: str, header: st
         f"count(*) FILTER (comma AND contains(t, '.') AND regexp_matches(t, {text(_THOUSANDS_COMMA)})), "
         "count(*) FILTER (NOT comma AND contains(t, '.')), count(*) "
         f"FROM (SELECT {txt} AS t, contains({txt}, ',') AS comma FROM {relation} WHERE NOT {blank})"
-    ).fetchone()
+    ).fetchall()[0]
     notes: tuple[str, ...] = ()
     if commas and decimal == commas and not points:
         number = f"TRY_CAST(replace(replace({txt}, '.', ''), ',', '.') AS DOUBLE)"

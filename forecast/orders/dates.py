@@ -231,7 +231,7 @@ def _slashes(
         f"count(*) FILTER (b BETWEEN 13 AND 31 AND a <= 12), count(*) "
         f"FROM (SELECT {first} AS a, {second} AS b FROM {relation} "
         f"WHERE {shape} IN ({texts(sorted(shapes))}))"
-    ).fetchone()
+    ).fetchall()[0]
     advice = "Say which it is: date_format='%d/%m/%Y' or '%m/%d/%Y'."
     if day_first and month_first:
         raise InputError(
@@ -267,7 +267,7 @@ def _formatted(
         )
     stamp = f"try_strptime({txt}, {text(date_format)})"
     try:
-        kind = connection.execute(f"SELECT typeof(try_strptime('', {text(date_format)}))").fetchone()
+        kind = connection.execute(f"SELECT typeof(try_strptime('', {text(date_format)}))").fetchall()[0]
     except duckdb.Error:
         raise ArgumentError(
             f"date_format is not understood: {date_format!r}", advice="Give a pattern such as '%d/%m/%Y'."
@@ -293,7 +293,7 @@ def _stamp_day(
     if timezone is None:
         timed = connection.execute(
             f"SELECT count(*) FROM {relation} WHERE CAST({plain} AS TIME) <> TIME '00:00:00'"
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         if timed:
             what = "stamps say their offset from UTC" if aware else "stamps carry a time of day"
             raise InputError(
@@ -317,12 +317,12 @@ def check_timezone(connection: Any, timezone: str | None) -> str | None:
     """
     if timezone is None:
         return None
-    row = connection.execute(
+    found = connection.execute(
         "SELECT name FROM pg_timezone_names() WHERE lower(name) = lower(?) ORDER BY name LIMIT 1",
         [str(timezone)],
-    ).fetchone()
-    if row is None:
+    ).fetchall()
+    if not found:
         raise ArgumentError(
             f"timezone {timezone!r} is not known", advice="Give a name such as Europe/Amsterdam or UTC."
         )
-    return str(row[0])
+    return str(found[0][0])

@@ -69,7 +69,7 @@ class Orders:
     def _facts(self) -> tuple[int, int, dt.date | None, dt.date | None]:
         row: tuple[int, int, dt.date | None, dt.date | None] = self.connection.execute(
             f"SELECT count(*), count(DISTINCT customer_id), min(order_day), max(order_day) FROM {self.table}"
-        ).fetchone()
+        ).fetchall()[0]
         return row
 
     @property
@@ -119,7 +119,7 @@ class Orders:
             "coalesce(CAST(v AS VARCHAR), 'NULL'))) AS HUGEINT)), count(*), count(DISTINCT customer_id) "
             f"FROM (SELECT customer_id, order_day AS day, sum(CAST(value AS {MONEY})) AS v "
             f"FROM {self.table} GROUP BY ALL)"
-        ).fetchone()
+        ).fetchall()[0]
         return hashlib.sha256(f"purchases:{rows}:{customers}:{total or 0}".encode()).hexdigest()
 
     def until(self, as_of: Any) -> Orders:
@@ -153,7 +153,7 @@ class Orders:
         return self.connection.table(self.table)
 
     def _sorted(self) -> Any:
-        return self.connection.execute(
+        return self.connection.sql(
             f"SELECT * FROM {self.table} ORDER BY order_day, customer_id, source_file, source_row"
         )
 

@@ -16,8 +16,8 @@ def merge_lines(connection: Any, orders: str, extras: list[str]) -> None:
     """
     repeated = connection.execute(
         f"SELECT 1 FROM {orders} WHERE order_id IS NOT NULL GROUP BY {_ONE_ORDER} HAVING count(*) > 1 LIMIT 1"
-    ).fetchone()
-    if repeated is None:
+    ).fetchall()
+    if not repeated:
         return
     merged = f"{orders}_merged"
     smallest = "".join(f", min({ident(name)}) AS {ident(name)}" for name in extras)
@@ -54,7 +54,7 @@ def order_notes(connection: Any, orders: str, has_order_id: bool) -> list[str]:
         f"WITH ids AS (SELECT DISTINCT customer_id FROM {orders}) "
         "SELECT 'zeros' AS kind, count(*) AS n FROM ids GROUP BY ltrim(customer_id, '0') HAVING n > 1 "
         "UNION ALL SELECT 'case', count(*) AS n FROM ids GROUP BY lower(customer_id) HAVING n > 1)"
-    ).fetchone()
+    ).fetchall()[0]
     if zeros:
         notes.append(
             f"ids that differ only by leading zeros: {zeros:,}; each was kept as a customer of its own"
@@ -67,7 +67,7 @@ def order_notes(connection: Any, orders: str, has_order_id: bool) -> list[str]:
         split = connection.execute(
             f"SELECT count(*) FROM (SELECT 1 FROM {orders} WHERE order_id IS NOT NULL "
             "GROUP BY order_id HAVING count(*) > 1)"
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         if split:
             notes.append(
                 f"order numbers with more than one customer or day: {split:,}; each combination is one order"

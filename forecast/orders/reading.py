@@ -211,7 +211,7 @@ def _judge(
         items = f"CASE WHEN isfinite(TRY_CAST({cell} AS DOUBLE)) THEN TRY_CAST({cell} AS DOUBLE) END"
         lost = connection.execute(
             f"SELECT count(*) FROM {where} WHERE CAST({cell} AS VARCHAR) <> '' AND ({items}) IS NULL"
-        ).fetchone()[0]
+        ).fetchall()[0][0]
         if lost:
             notes.append(f"{header['items']}: {lost:,} cells are no numbers and were left blank")
     notes.extend([*id_notes, *values.notes, *number_notes])
@@ -252,7 +252,7 @@ def _refuse_mostly_bad(connection: Any, staging: Staging, days: DayReading, tabl
         "SELECT count(*) FILTER (NOT no_day AND order_day IS NULL), count(*) FILTER (NOT no_day), "
         "count(*) FILTER (NOT no_value AND value IS NULL), count(*) FILTER (NOT no_value) "
         f"FROM {table}"
-    ).fetchone()
+    ).fetchall()[0]
     if bad_days * 2 > dates:
         raise bad_date_error(connection, staging.view, days, bad_days, staging.mapping["order_date"])
     if "value" in staging.mapping and bad_values * 2 > values:
@@ -277,7 +277,7 @@ def _split(
     orders, rejects = tables
     files = [source.label for source in sources]
     rows_in = {
-        files[i]: connection.execute(f"SELECT count(*) FROM {source.relation}").fetchone()[0]
+        files[i]: connection.execute(f"SELECT count(*) FROM {source.relation}").fetchall()[0][0]
         for i, source in enumerate(sources)
     }
     counted = connection.execute(

@@ -124,7 +124,7 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Sou
 
 
 def _refuse_no_records(connection: Any, table: str, label: str) -> None:
-    if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
+    if connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0:
         raise InputError(
             "the file has a header and no readable orders", where=label, advice="Check the export."
         )
@@ -158,7 +158,7 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
         f"WHERE json_valid(line) AND json_type(line) = 'OBJECT'"
     )
     connection.execute(f"DROP TABLE {lines}")
-    if connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0:
+    if connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0:
         raise InputError("no line is a JSON object", where=label, advice="Write one object per line.")
     keys = connection.execute(
         f"SELECT key FROM (SELECT row, unnest(json_keys(line)) AS key, "
@@ -177,7 +177,7 @@ def _open_parquet(connection: Any, path: Path, label: str) -> Source:
     relation = f"read_parquet({text(path)}, file_row_number = true)"
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-        rows = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()[0]
+        rows = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
     except duckdb.Error:
         raise InputError(
             "the file is not readable as Parquet", where=label, advice="Export it again."

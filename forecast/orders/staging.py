@@ -106,7 +106,7 @@ def _padded(connection: Any, view: str, roles: list[str]) -> list[str]:
         f"coalesce(bool_or(regexp_matches({ident(f'r:{role}')}, '^{space}|{space}$')), false)"
         for role in roles
     )
-    found = connection.execute(f"SELECT {tests} FROM {view}").fetchone()
+    found = connection.execute(f"SELECT {tests} FROM {view}").fetchall()[0]
     return [role for role, yes in zip(roles, found, strict=True) if yes]
 
 

@@ -101,7 +101,7 @@ def sufficiency(
         f"SELECT count(*), count(*) FILTER (n >= 2), count(*) FILTER (n >= {FREQUENT_PURCHASES}), "
         "max(last), sum(n), sum(orders) FROM (SELECT count(DISTINCT order_day) AS n, max(order_day) AS last, "
         f"count(*) AS orders FROM {orders.table} WHERE order_day <= DATE '{day}' GROUP BY customer_id)"
-    ).fetchone()
+    ).fetchall()[0]
     customers, repeaters, frequent, last, purchases, n_orders = row
     facts = {
         "customers": int(customers),

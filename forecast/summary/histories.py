@@ -71,7 +71,7 @@ def by_columns(orders: OrderTable, by: str | Sequence[str] | None) -> tuple[str,
         When there is no such column, or its name is taken by a column of the histories.
     """
     names = (by,) if isinstance(by, str) else tuple(by or ())
-    described = orders.connection.execute(f"SELECT * FROM {orders.table} LIMIT 0").description
+    described = orders.connection.execute(f"DESCRIBE {orders.table}").fetchall()
     present = [column[0] for column in described]
     for name in names:
         if name not in present:
@@ -204,7 +204,7 @@ class Histories:
         rows, value = self.connection.execute(
             f"SELECT count(*), sum(CAST(value AS {MONEY})) FROM {orders.table} "
             f"WHERE order_day > DATE '{as_of}'"
-        ).fetchone()
+        ).fetchall()[0]
         self.after_as_of: dict[str, float] = {"rows": int(rows), "value": float(value or 0)}
         silent = (as_of - orders.last_day).days
         self.notes: tuple[str, ...] = ()
@@ -212,7 +212,7 @@ class Histories:
             self.notes = (f"as_of {as_of} is {silent:,} days after the last order",)
         count, repeats, paid = self.connection.execute(
             f"SELECT count(*), sum(frequency), sum(monetary_count) FROM {table}"
-        ).fetchone()
+        ).fetchall()[0]
         self._count = int(count)
         self._repeats, self._paid = int(repeats), int(paid)
 
@@ -233,7 +233,7 @@ class Histories:
 
     def to_arrow(self) -> Any:
         """All histories as an Arrow table, by ``customer_id``."""
-        return self.connection.execute(f"SELECT * FROM {self.table} ORDER BY customer_id").to_arrow_table()
+        return self.connection.sql(f"SELECT * FROM {self.table} ORDER BY customer_id").to_arrow_table()
 
     def to_frame(self) -> pd.DataFrame:
         """All histories as a pandas frame, by ``customer_id``; days are ``datetime64[s]``."""

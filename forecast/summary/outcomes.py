@@ -62,16 +62,29 @@ def holdout(orders: OrderTable, histories: Histories, end: Any) -> pd.DataFrame:
     1           b                 0           0.0
     """
     day = _after(histories.as_of, end)
+    frame = purchases_between(orders, histories, histories.as_of, day)
+    return frame.rename(columns={"purchases": "actual_purchases", "value": "actual_value"})
+
+
+def purchases_between(
+    orders: OrderTable, histories: Histories, after: dt.date, until: dt.date
+) -> pd.DataFrame:
+    """Repeat purchases of each customer of the histories in ``(after, until]``, first purchases left out.
+
+    Returns
+    -------
+    DataFrame
+        ``customer_id, purchases (int64), value (float64)``, in the order of the histories.
+    """
     with _customers(orders, histories) as customers:
         frame: pd.DataFrame = orders.connection.execute(
-            "SELECT h.customer_id, coalesce(a.purchases, 0) AS actual_purchases, "
-            f"{_no_money(orders)} coalesce(a.value, 0) END AS actual_value FROM {customers} h LEFT JOIN "
-            "(SELECT customer_id, count(DISTINCT order_day) AS purchases, "
-            f"CAST(sum(CAST(value AS {MONEY})) AS DOUBLE) AS value FROM {orders.table} "
-            f"WHERE order_day > DATE '{histories.as_of}' AND order_day <= DATE '{day}' "
-            "GROUP BY customer_id) a USING (customer_id) ORDER BY customer_id"
+            "SELECT h.customer_id, count(DISTINCT o.order_day) AS purchases, "
+            f"{_no_money(orders)} coalesce(CAST(sum(CAST(o.value AS {MONEY})) AS DOUBLE), 0) END AS value "
+            f"FROM {customers} h LEFT JOIN {orders.table} o ON o.customer_id = h.customer_id "
+            f"AND o.order_day > greatest(h.first_purchase, DATE '{after}') AND o.order_day <= DATE '{until}' "
+            "GROUP BY h.customer_id ORDER BY h.customer_id"
         ).df()
-    return frame.astype({"actual_purchases": "int64", "actual_value": "float64"})
+    return frame.astype({"purchases": "int64", "value": "float64"})
 
 
 def daily_purchases(
@@ -142,7 +155,7 @@ def new_customers(orders: OrderTable, as_of: Any, end: Any) -> NewCustomers:
         "SELECT count(*), coalesce(sum(n), 0), sum(v) FROM (SELECT customer_id, min(day) AS first, "
         f"count(*) AS n, sum(v) AS v FROM ({purchases_sql(orders.table, last)}) GROUP BY customer_id) "
         f"WHERE first > DATE '{begin}'"
-    ).fetchone()
+    ).fetchall()[0]
     return NewCustomers(int(customers), int(purchases), int(purchases) - int(customers), float(value or 0))
 
 
@@ -169,7 +182,9 @@ def _customers(orders: OrderTable, histories: Histories | None) -> Iterator[str]
         yield histories.table
     else:
         name = f"customers_{next(_numbers)}"
-        ids = histories.connection.execute(f"SELECT customer_id FROM {histories.table}").to_arrow_table()
+        ids = histories.connection.execute(
+            f"SELECT customer_id, first_purchase FROM {histories.table}"
+        ).to_arrow_table()
         orders.connection.register(name, ids)
         try:
             yield name
