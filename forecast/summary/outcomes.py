@@ -182,7 +182,7 @@ def _customers(orders: OrderTable, histories: Histories | None) -> Iterator[str]
         yield histories.table
     else:
         name = f"customers_{next(_numbers)}"
-        ids = histories.connection.execute(
+        ids = histories.connection.sql(
             f"SELECT customer_id, first_purchase FROM {histories.table}"
         ).to_arrow_table()
         orders.connection.register(name, ids)
