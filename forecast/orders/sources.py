@@ -85,6 +85,11 @@ def open_sources(connection: Any, source: Any) -> tuple[list[Source], list[str]]
     return opened, notes
 
 
+def _pattern(path: Path) -> str:
+    """A path as a literal; the database takes brackets, stars and question marks for patterns."""
+    return text("".join(f"[{letter}]" if letter in "[*?" else letter for letter in str(path)))
+
+
 def _open_file(connection: Any, path: Path, label: str, notes: list[str]) -> Source:
     kind = kind_of(path)
     if kind == "parquet":
@@ -107,7 +112,7 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Sou
         try:
             connection.execute(
                 f"CREATE OR REPLACE TABLE {table} AS SELECT * "
-                f"FROM read_csv({text(path)}, auto_detect = false, header = true, "
+                f"FROM read_csv({_pattern(path)}, auto_detect = false, header = true, "
                 f"delim = {text(layout.delimiter)}, quote = '\"', escape = '\"', "
                 f"columns = {columns})"
             )
@@ -141,7 +146,7 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
     try:
         connection.execute(
             f"CREATE OR REPLACE TABLE {lines} AS SELECT line "
-            f"FROM read_csv({text(path)}, auto_detect = false, header = false, "
+            f"FROM read_csv({_pattern(path)}, auto_detect = false, header = false, "
             f"delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
         )
     except duckdb.Error:
@@ -174,7 +179,7 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
 
 
 def _open_parquet(connection: Any, path: Path, label: str) -> Source:
-    relation = f"read_parquet({text(path)}, file_row_number = true)"
+    relation = f"read_parquet({_pattern(path)}, file_row_number = true)"
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         rows = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]

@@ -165,6 +165,19 @@ def test_several_files_and_their_own_numbers(tmp_path):
     assert both.fingerprint == orders.fingerprint
 
 
+@pytest.mark.parametrize("name", ["a[1].csv", "a[1].parquet", "a?[x]*.jsonl", "it's.csv"])
+def test_file_names_are_no_patterns(tmp_path, name):
+    (tmp_path / "a1.csv").write_text("customer_id,order_date,value\nz,2020-01-01,1\n")
+    path = tmp_path / name
+    if name.endswith("csv"):
+        LOG.to_csv(path, index=False)
+    elif name.endswith("parquet"):
+        LOG.to_parquet(path)
+    else:
+        LOG.to_json(path, orient="records", lines=True)
+    assert read_orders(path).fingerprint == read_orders(LOG).fingerprint
+
+
 def test_files_with_different_types_are_read_as_texts(tmp_path):
     LOG.iloc[:2].to_csv(tmp_path / "a.csv", index=False)
     LOG.iloc[2:].astype({"order_date": "datetime64[s]"}).to_parquet(tmp_path / "b.parquet")
