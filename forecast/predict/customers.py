@@ -15,7 +15,7 @@ from forecast.maths import bgprocess, gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.tables import count_scores, purchase_quantiles, purchase_tables, thin, value_quantiles
 
-BLOCK = 262_144
+BLOCK = 1_048_576
 
 SCORE_COLUMNS = (
     "customer_id", "as_of", "horizon_days", "first_purchase", "last_purchase", "frequency", "recency", "T",
