@@ -107,7 +107,8 @@ def house_style() -> Iterator[None]:
     """Our settings, whatever the caller's are; theirs come back afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        for name, value in STYLE.items():
+            matplotlib.rcParams[name] = value  # type: ignore[index]
         yield
 
 
@@ -143,7 +144,9 @@ def safe(text: Any) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def head(ax: Axes, title: str, handles: Sequence[Any] = (), labels: Sequence[str] = (), ncols: int = 3) -> None:
+def head(
+    ax: Axes, title: str, handles: Sequence[Any] = (), labels: Sequence[str] = (), ncols: int = 3
+) -> None:
     """Title, and the legend under it, above the plot where it covers nothing."""
     rows = 0
     if handles:

@@ -148,9 +148,9 @@ def decile_lift(
 ) -> Axes:
     """What the customers brought, in tenths by their forecast, the highest first.
 
-    Solid marks are what happened, hollow ones on a dotted line what was forecast. A good ranking falls steeply
-    from left to right; a good level has hollow and solid marks together. The legend says how much of the
-    total the first tenth brought.
+    Solid marks are what happened, hollow ones on a dotted line what was forecast. A good ranking falls
+    steeply from left to right; a good level has hollow and solid marks together. The legend says how much
+    of the total the first tenth brought.
     """
     data = decile_lift_data(forecasts, models, target, cutoff)
     what = {"orders": "purchases", "value": "value"}[target]
@@ -174,9 +174,7 @@ def decile_lift(
             capture = table["top_capture"].iloc[0]
             known = "" if np.isnan(capture) else f": first tenth holds {capture:.0%}"
             labels.append(f"{name}{known}")
-        handles.append(
-            Line2D([], [], color=QUIET, marker="o", markerfacecolor="white", linestyle=":")  # type: ignore[arg-type]
-        )
+        handles.append(Line2D([], [], color=QUIET, marker="o", markerfacecolor="white", linestyle=":"))
         labels.append("forecast")
         axes.set_xticks(sorted(data["decile"].unique()))
         axes.set_xlabel("tenth of the customers, highest forecast first")
@@ -232,7 +230,8 @@ def reliability(forecasts: pd.DataFrame, model: str, cutoff: Any = None, ax: Axe
             marker=look.marker,
             linewidth=1.4,
         )
-        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+        top = min(1.0, 1.15 * float(data[["mean_probability", "observed_share"]].to_numpy().max()) + 0.02)
+        axes.set(xlim=(0, top), ylim=(0, top * 1.02))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("mean chance promised")

@@ -41,7 +41,8 @@ def cohort_curves_data(cohorts: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``cohort, age, customers, value, partial``, observed cells only. The rows of cohort ``all cohorts``
-        are the mean over the cohorts whose period of that age is over; they are fewer at higher ages.
+        are the mean over the cohorts whose period of that age is over, as long as these hold half of the
+        customers; beyond, the mean would be of other people.
 
     Examples
     --------
@@ -57,8 +58,10 @@ def cohort_curves_data(cohorts: pd.DataFrame) -> pd.DataFrame:
     frame["partial"] = frame["partial"].fillna(False).astype(bool)
     whole = frame[~frame["partial"]]
     if whole["cohort"].nunique() > 1:
+        sizes = whole.drop_duplicates("cohort")["customers"]
         weighed = whole.assign(weight=whole["value"] * whole["customers"]).groupby("age", as_index=False)
         mean = weighed.agg(customers=("customers", "sum"), weight=("weight", "sum"))
+        mean = mean[mean["customers"] * 2 >= sizes.sum()]
         mean = mean.assign(cohort=MEAN, value=mean["weight"] / mean["customers"], partial=False)
         frame = pd.concat([frame, mean[names]])
     return frame.reset_index(drop=True)
@@ -163,8 +166,10 @@ def retention_heatmap(cohorts: pd.DataFrame, ax: Axes | None = None, *, period: 
         last = int(data["age"].max())
         cells = np.full((len(names), last), np.nan)
         rows = {name: place for place, name in enumerate(names)}
-        for line in data.itertuples():
-            cells[rows[line.cohort], int(line.age) - 1] = line.share * 100
+        ages = data["age"].astype(int).tolist()
+        places = [rows[name] for name in data["cohort"]]
+        shares = (data["share"] * 100).tolist()
+        cells[places, np.array(ages) - 1] = shares
         top = max(float(np.nanmax(cells)), 1.0)
         colours = matplotlib.colormaps["Blues"]
         axes.pcolormesh(
@@ -173,22 +178,19 @@ def retention_heatmap(cohorts: pd.DataFrame, ax: Axes | None = None, *, period: 
             np.ma.masked_invalid(cells),
             cmap=colours,
             vmin=0.0,
-            vmax=top * 1.15,
+            vmax=top * 1.3,
             edgecolors="white",
             linewidth=0.8,
         )
         if last <= 18 and len(names) <= 24:
-            for line in data.itertuples():
-                dark = line.share * 100 > 0.55 * top
-                axes.text(
-                    line.age, rows[line.cohort], f"{line.share * 100:.0f}", ha="center", va="center",
-                    fontsize=8.5, color="white" if dark else "#1a1a1a",
-                )  # fmt: skip
-        for line in data[data["partial"]].itertuples():
-            axes.add_patch(
-                Rectangle((line.age - 0.46, rows[line.cohort] - 0.46), 0.92, 0.92, fill=False,
-                          linestyle=":", edgecolor=BLACK, linewidth=1.0)
-            )  # fmt: skip
+            for age, place, share in zip(ages, places, shares, strict=True):
+                ink = "white" if share > 0.7 * top else BLACK
+                axes.text(age, place, f"{share:.0f}", ha="center", va="center", fontsize=9, color=ink)
+        for age, place, running in zip(ages, places, data["partial"], strict=True):
+            if running:
+                frame = Rectangle((age - 0.45, place - 0.45), 0.9, 0.9)
+                frame.set(fill=False, linestyle=":", edgecolor=BLACK, linewidth=1.2)
+                axes.add_patch(frame)
         axes.set_ylim(len(names) - 0.5, -0.5)
         step = -(-len(names) // 24)
         axes.set_yticks(

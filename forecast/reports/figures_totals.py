@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
@@ -91,7 +91,8 @@ def weekly_data(tracking_frame: pd.DataFrame, models: str | Sequence[str] | None
     data = tracking_data(tracking_frame, models)
     each = data.groupby(["cutoff", "model"], sort=False)
     steps = {name: each[name].diff().fillna(data[name]) for name in ("expected", "actual")}
-    days = pd.to_datetime(data["day"]).groupby([data["cutoff"], data["model"]]).diff().dt.days.fillna(7)
+    before = pd.to_datetime(each["day"].shift())
+    days = (pd.to_datetime(data["day"]) - before).dt.days.fillna(7)
     data = data.assign(**steps, days=days.astype("int64"))
     return data[data["days"] == 7].reset_index(drop=True)
 
@@ -128,10 +129,10 @@ def _timeline(axes: Axes, data: pd.DataFrame, title: str) -> None:
         handles.append(line)
     axes.set_ylim(bottom=0)
     cut = pd.Timestamp(data["cutoff"].iloc[0])
-    axes.axvline(cut, color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)))  # type: ignore[arg-type]
+    axes.axvline(float(date2num(cut)), color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.annotate(
         f"cut {cut:%Y-%m-%d}",
-        (cut, 0.02),  # type: ignore[arg-type]
+        (float(date2num(cut)), 0.02),
         xycoords=("data", "axes fraction"),
         xytext=(-5, 2),
         textcoords="offset points",
@@ -182,8 +183,8 @@ def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | Non
     """Signed error of every model and rule at every cut-off, in percent of what happened.
 
     Nearer to the line at 0 is better; above it the forecast was too high. Fitted models are joined by a line,
-    simple rules are marks only. One that is always on the same side is biased. Errors beyond ±100 % sit at the
-    edge with their number.
+    simple rules are marks only. One that is always on the same side is biased. Errors beyond ±100 % sit at
+    the edge with their number.
     """
     data = error_by_quarter_data(board, target)
     title = f"Error of the total of {WHAT_IT_COUNTS.get(target, target)}, by cut-off"

@@ -1,0 +1,99 @@
+"""What every number on a page means."""
+
+from __future__ import annotations
+
+from forecast.evaluation.baselines import BASELINES
+
+METRICS: dict[str, str] = {
+    "error": "(forecast − actual) / actual of a total; +10 % is a forecast that was 10 % too high.",
+    "bias": "Errors of all cut-offs added up, over the actuals added up. Errors of opposite sign cancel.",
+    "mean absolute error": "Mean over the cut-offs of the error of the total without its sign.",
+    "WAPE": "Sum over the cut-offs of |forecast − actual|, over the sum of the actuals. The board is sorted "
+    "by it.",
+    "90 % interval held": "At how many cut-offs the actual total lay inside the 90 % interval. Nine of ten "
+    "should. "
+    "The intervals hold the chance in what customers do; the uncertainty of the parameters and of the level "
+    "is "
+    "not in them yet.",
+    "width": "Width of the 90 % interval of the total, over the actual.",
+    "CRPS": "Continuous ranked probability score of each customer's predicted number of purchases, mean over "
+    "customers, in purchases: the mean absolute error of a whole distribution. Smaller is better.",
+    "log score": "Mean of −log of the probability given to what happened. Smaller is better.",
+    "Gini": "How well customers are ranked, against the best ranking possible: 1 is perfect, 0 is no better "
+    "than "
+    "chance or a rule that gives everybody the same.",
+    "first tenth's share": "Share of the actual total that the tenth of the customers with the highest "
+    "forecasts "
+    "brought.",
+    "Spearman": "Rank correlation of forecast and actual over customers.",
+    "MAE": "Mean absolute error a customer. It describes; a forecast of 0 for nearly everybody can win it.",
+    "RMSE": "Root of the mean squared error a customer. A few large customers decide it.",
+    "Poisson deviance": "How far the means are from the counts a customer; the true mean minimises it.",
+    "Brier": "Mean squared difference between the chance of at least one purchase and whether there was one.",
+    "ECE": "Expected calibration error: mean gap between promised chance and observed share, in tenths.",
+    "coverage": "Share of customers whose count lay inside the central interval of that level, counts' ties "
+    "spread "
+    "out at random. It should equal the level.",
+    "PIT distance": "Largest gap between the distribution of the probability integral transform and the "
+    "even one "
+    "it should have (Kolmogorov–Smirnov). Smaller is better.",
+}
+
+# Names on the board, as they are shown, and the definition they stand under.
+BOARD_METRICS: dict[str, tuple[str, str]] = {
+    "mae": ("MAE", "MAE"),
+    "rmse": ("RMSE", "RMSE"),
+    "poisson_deviance": ("Poisson deviance", "Poisson deviance"),
+    "spearman": ("Spearman", "Spearman"),
+    "gini": ("Gini", "Gini"),
+    "top10_capture": ("First tenth's share", "first tenth's share"),
+    "crps": ("CRPS", "CRPS"),
+    "log_score": ("Log score", "log score"),
+    "brier": ("Brier", "Brier"),
+    "ece": ("ECE", "ECE"),
+    "pit_coverage-50": ("Coverage of 50 %", "coverage"),
+    "pit_coverage-80": ("Coverage of 80 %", "coverage"),
+    "pit_coverage-90": ("Coverage of 90 %", "coverage"),
+    "pit_ks": ("PIT distance", "PIT distance"),
+}
+
+TERMS: dict[str, str] = {
+    "purchase": "All orders of one customer on one day of the shop, values added up.",
+    "repeat purchase": "Every purchase of a customer after the first.",
+    "cut-off": "The last day a forecast knew, inclusive. Outcomes are of the days after it, up to the "
+    "horizon.",
+    "known customers": "Customers whose first purchase was on or before the cut-off. Forecasts are for them.",
+    "new customers": "Customers won after the cut-off, with all their purchases in the horizon. No candidate "
+    "forecasts them; they are shown so that the sum is the shop's total.",
+    "value": "Order value as the value policy above says.",
+}
+
+MODEL_TERMS: dict[str, str] = {
+    "chance to buy": "Probability of at least one purchase in the horizon: the number to decide with.",
+    "expected": "A mean. It may be a fraction of a purchase.",
+    "interval": "Predictive: it covers what will happen, not where the mean is. Totals have intervals from "
+    "joint "
+    "simulation; they hold the chance in what customers do, given the parameters. The uncertainty of the "
+    "parameters, and of next year's level, is not in them yet.",
+    "historical value": "Value of all purchases up to the last day known, times the margin.",
+    "residual CLV": "Expected value in the horizon, after the last day known.",
+    "total CLV": "Historical value plus residual CLV.",
+}
+
+
+def candidates(names: list[str]) -> dict[str, str]:
+    """What each competitor is.
+
+    Examples
+    --------
+    >>> list(candidates(["bg-nbd", "naive"]))
+    ['bg-nbd', 'naive']
+    """
+    known = {
+        "bg-nbd": "Fitted. Customers buy at their own steady rate until, after some purchase, they leave.",
+        "nbd": "Fitted. Customers buy at their own steady rate and never leave.",
+    }
+    return {
+        name: f"Rule. {BASELINES[name].description}" if name in BASELINES else known.get(name, "Fitted.")
+        for name in names
+    }

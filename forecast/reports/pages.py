@@ -1,0 +1,251 @@
+"""Whole pages: one self-contained HTML file each, without scripts and without the network.
+
+Every function returns the page as text; the same input gives the same text. Whatever came from data is
+escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from forecast.evaluation.backtest import Backtest
+from forecast.history import History
+from forecast.model import Model
+from forecast.orders.reconciliation import Reconciliation
+from forecast.orders.sufficiency import Sufficiency
+from forecast.reports.blocks import Key, Lines, Section, Terms
+from forecast.reports.definitions import MODEL_TERMS, TERMS
+from forecast.reports.sections_backtest import (
+    backtest_sections,
+    backtest_terms,
+    horizons,
+    keys,
+    leader,
+    standing,
+    verdict,
+)
+from forecast.reports.sections_shop import (
+    customers_section,
+    forecast_keys,
+    forecast_section,
+    history_keys,
+    history_section,
+    model_section,
+    reconciliation_section,
+)
+from forecast.reports.wording import NONE, count, day, plain
+
+_WORDS = {
+    "as_of": "last day known (as_of)",
+    "first_day": "first order",
+    "last_day": "last order",
+    "timezone": "time zone of the shop",
+    "value_policy": "value policy",
+    "zero_value": "orders of value 0",
+    "dialect": "dialect",
+    "mapping": "columns used",
+    "fingerprint": "fingerprint of the purchases",
+}
+_NOTHING_GIVEN = {"currency": "not given", "timezone": "not given: days as written in the log"}
+
+
+def backtest_page(backtest: Backtest, *, title: str, facts: Mapping[str, Any]) -> str:
+    """A backtest: who came nearest, how far off, for whom, and whether intervals held.
+
+    Parameters
+    ----------
+    backtest : Backtest
+    title : str
+    facts : mapping
+        What the numbers rest on, printed as it comes: ``currency, value_policy, timezone, …``. The currency
+        labels amounts.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> from forecast.datasets import cdnow
+    >>> from forecast.evaluation.backtest import backtest
+    >>> from forecast.orders import read_orders
+    >>> found = backtest(read_orders(cdnow()), h=91, n_windows=1, candidates="global-mean,naive")
+    >>> backtest_page(found, title="Backtest", facts={"currency": "USD"})[:15]
+    '<!DOCTYPE html>'
+    """
+    currency = facts.get("currency")
+    sections = backtest_sections(backtest, currency)
+    sections.append(Section("definitions", "Definitions", backtest_terms(backtest)))
+    return _page(
+        title,
+        deck="Forecasts made from what was known at each cut-off, beside what happened after it.",
+        keys=keys(backtest),
+        facts={**facts, "cut-offs": horizons(backtest)},
+        sections=sections,
+    )
+
+
+def demo_page(
+    *,
+    history: History,
+    model: Model,
+    scores: pd.DataFrame,
+    portfolio: pd.DataFrame,
+    backtest: Backtest,
+    reconciliation: Reconciliation,
+    facts: Mapping[str, Any],
+) -> str:
+    """CDNOW from order log to forecast: the whole job on one page.
+
+    Parameters
+    ----------
+    history : History
+    model : Model
+    scores, portfolio : DataFrame
+        As from ``Model.score`` and ``Model.portfolio``, with one ``as_of`` and horizon.
+    backtest : Backtest
+    reconciliation : Reconciliation
+    facts : mapping
+        As for `backtest_page`.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    currency = facts.get("currency")
+    summary = backtest.summary()
+    name = leader(summary)
+    own = standing(summary, "orders")
+    row = own[own["model"] == name]
+    held = str(row["held"].iloc[0]) if len(row) and row["held"].iloc[0] != NONE else None
+    sections = [
+        reconciliation_section(reconciliation),
+        history_section(history),
+        model_section(model),
+        forecast_section(portfolio, scores, currency, held, str(name)),
+        customers_section(scores, currency),
+        *backtest_sections(backtest, currency, detail=False),
+        Section("definitions", "Definitions", [Terms("Forecasts", MODEL_TERMS), *backtest_terms(backtest)]),
+    ]
+    more: dict[str, Any] = {"cut-offs of the backtest": horizons(backtest)}
+    if len(scores):
+        horizon = f"{count(scores['horizon_days'].iloc[0])} days after {day(scores['as_of'].iloc[0])}"
+        more["horizon of the forecast"] = horizon
+    return _page(
+        "CDNOW, from order log to forecast",
+        deck="One log of orders, read, counted, modelled and forecast; and every forecast held against what "
+        "happened.",
+        keys=[
+            *history_keys(history)[:3],
+            *forecast_keys(portfolio, scores, currency),
+            *keys(backtest)[:1],
+            *keys(backtest)[2:3],
+        ],
+        lead=[Lines(verdict(summary), True)],
+        facts={**facts, **more},
+        sections=sections,
+    )
+
+
+def history_page(history: History, facts: Mapping[str, Any], *, title: str = "Historical CLV") -> str:
+    """What customers have been worth: numbers with definitions, and cohorts.
+
+    Parameters
+    ----------
+    history : History
+    facts : mapping
+        As for `backtest_page`.
+    title : str
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _page(
+        title,
+        deck="What customers have been worth so far: the baseline of every forecast.",
+        keys=history_keys(history),
+        facts=dict(facts),
+        sections=[history_section(history)],
+    )
+
+
+def check_page(
+    reconciliation: Reconciliation,
+    verdict: Sufficiency,
+    facts: Mapping[str, Any],
+    *,
+    title: str = "Check of an order log",
+) -> str:
+    """Whether an order log can be used, and for what; where every row went.
+
+    Parameters
+    ----------
+    reconciliation : Reconciliation
+    verdict : Sufficiency
+    facts : mapping
+        As for `backtest_page`.
+    title : str
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    blocks: list[Any] = [Lines(list(verdict.warnings), True, "caution")] if verdict.warnings else []
+    blocks.append(Lines(list(verdict.lines), True))
+    return _page(
+        title,
+        deck="Where every row and every amount went, and what the orders suffice for.",
+        facts=dict(facts),
+        sections=[
+            Section("sufficiency", "What the orders suffice for", blocks),
+            reconciliation_section(reconciliation),
+            Section("definitions", "Definitions", [Terms("Words", {"purchase": TERMS["purchase"]})]),
+        ],
+    )
+
+
+def _page(
+    title: str,
+    *,
+    deck: str,
+    sections: Sequence[Section],
+    facts: Mapping[str, Any],
+    keys: Sequence[Key] = (),
+    lead: Sequence[Any] = (),
+) -> str:
+    shown = {
+        _WORDS.get(name, name.replace("_", " ")): _NOTHING_GIVEN.get(name, NONE)
+        if plain(value) == NONE
+        else plain(value)
+        for name, value in facts.items()
+    }
+    return _environment().get_template("page.html.j2").render(
+        title=title,
+        deck=deck,
+        keys=keys,
+        lead=lead,
+        facts=shown,
+        sections=sections,
+        footer="Made with clv-forecast from the orders described above. The same orders give the same page.",
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("forecast.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
