@@ -6,6 +6,7 @@ machine and lines for a person.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,13 @@ from forecast.orders import Orders, read_orders
 from forecast.orders.sufficiency import sufficiency
 from forecast.periods import check_levels, horizon_days, level_label
 from forecast.predict import portfolio_totals, score_table
-from forecast.store.artifacts import list_artifacts, load_artifact, set_alias, verify_artifact
+from forecast.store.artifacts import (
+    list_artifacts,
+    load_artifact,
+    parse_reference,
+    set_alias,
+    verify_artifact,
+)
 from forecast.store.writing import TableWriter, write_json, write_table, write_text
 from forecast.summary import purchase_histories
 
@@ -146,6 +153,7 @@ def fit(
     method: str = "mle",
 ) -> Outcome:
     """Fit a model and save it as the next version of its name."""
+    parse_reference(name)  # before the work: the name must stay inside the folder
     model = fit_model(orders, as_of, purchases=purchases, method=method).save(Path(models) / name)
     path = Path(models) / str(model.name) / str(model.version)
     lines = [repr(model)[1:-1], "", *_parameter_lines(model), "", f"Verdict: {model.verdict}."]
@@ -186,6 +194,7 @@ def score(
     progress: Progress | None = None,
 ) -> Outcome:
     """Forecast every customer with a saved model, block by block, and their total."""
+    parse_reference(model)
     own = load(Path(models) / model)
     own.check(orders)
     histories = purchase_histories(orders, as_of, by or ())
@@ -341,7 +350,12 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
     from forecast.reports.pages import demo_page
 
     folder = Path(out)
-    step = _Steps(progress, 6)
+    done = itertools.count()
+
+    def step(text: str) -> None:
+        if progress is not None:
+            progress(text, next(done), 6)
+
     step("reading CDNOW's 69,659 order lines")
     write_table(cdnow("master"), folder / "orders.csv")
     orders = read_orders(folder / "orders.csv", currency="USD")
@@ -397,13 +411,3 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
         "page": str(folder / "index.html"),
     }
     return Outcome({**data, "backtest": found.summary().to_dict("records")}, lines)
-
-
-class _Steps:
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-
-    def __call__(self, text: str) -> None:
-        if self.progress is not None:
-            self.progress(text, self.done, self.total)
-        self.done += 1

@@ -219,6 +219,7 @@ def backtest(
             forecasts.append(_forecast_rows(name, origin, found))
             if number == len(windows) - 1 and name in fitted:
                 tracking.append(_tracking(orders, known, fitted[name], name, origin))
+        known.close()
     if not forecasts:
         raise FitError("no candidate could be fitted at any origin", advice="; ".join(notes))
     if progress is not None:

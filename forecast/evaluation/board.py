@@ -34,7 +34,7 @@ def score_forecasts(forecasts: Forecasts, origin: Origin, rng: np.random.Generat
     """
     actual = origin.actual
     for target, (draw_name, expected_name, actual_name) in _TARGETS.items():
-        if expected_name not in forecasts.customers or actual[actual_name].isna().any():
+        if expected_name not in forecasts.customers:
             continue
         expected = forecasts.customers[expected_name]
         outcome = actual[actual_name].to_numpy(dtype=float)

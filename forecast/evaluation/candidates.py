@@ -42,6 +42,11 @@ class Origin:
     def days(self) -> int:
         return (self.end - self.cutoff).days
 
+    @property
+    def has_value(self) -> bool:
+        """Whether orders carry money."""
+        return not bool(self.actual["actual_value"].isna().any())
+
 
 @dataclass(frozen=True)
 class Forecasts:
@@ -114,11 +119,15 @@ def check_candidates(names: Sequence[str] | str | None) -> list[str]:
 
 def forecast_rule(name: str, origin: Origin) -> Forecasts | None:
     """What a simple rule says; None where it does not exist yet (a year of history is missing)."""
-    found = BASELINES[name](origin.histories, origin.days)
+    histories = origin.histories
+    if not origin.has_value:  # the rules reckon money beside purchases; without any it is left out below
+        money = ("historical_value", "first_value", "previous_value", "last_year_value")
+        histories = histories.assign(**dict.fromkeys(money, 0.0))
+    found = BASELINES[name](histories, origin.days)
     if np.isnan(found.expected_purchases).any():
         return None
     customers = {"expected_purchases": found.expected_purchases}
-    if not np.isnan(found.expected_value).any():
+    if origin.has_value:
         customers["expected_value"] = found.expected_value
     return Forecasts(customers)
 

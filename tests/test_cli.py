@@ -1,0 +1,303 @@
+"""The command as a person, a script and a cron job meet it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import forecast
+from forecast import pipeline
+from forecast.cli import build_parser, main
+
+COMMANDS = ["demo", "check", "history", "fit", "score", "backtest", "models"]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("shop") / "orders.csv"
+    frame = forecast.cdnow("sample")
+    frame["channel"] = ["web" if int(c) % 3 else "app" for c in frame["customer_id"]]
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(log: Path) -> str:
+    folder = str(log.parent / "models")
+    assert (
+        main(["fit", str(log), "--name", "shop", "--as-of", "1997-09-30", "--models", folder, "--quiet"]) == 0
+    )
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    assert "example: forecast " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["fit", "x.csv"], ["score"], ["models", "alias", "a"]])
+def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "usage: forecast" in capsys.readouterr().err
+
+
+def test_no_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys)
+    assert code == 2
+    assert out.startswith("usage: forecast")
+
+
+def test_starting_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, forecast, forecast.cli; forecast.cli.build_parser().format_help();"
+        "print([m for m in ('numpy','pandas','duckdb','matplotlib','pymc','sklearn','rich') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_fit_and_score_do_not_load_pymc(log: Path, models: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from forecast.cli import main;"
+        f"main(['score', {str(log)!r}, '--model', 'shop', '--models', {models!r}, '--out',"
+        f" {str(tmp_path / 's.csv')!r}, '--quiet']);"
+        "print([m for m in ('pymc','pytensor','arviz','matplotlib','lifetimes') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_module_is_the_command() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "forecast", "--version"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == f"clv-forecast {forecast.__version__}\n"
+
+
+def test_check(log: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rejects, out = tmp_path / "r.csv", tmp_path / "reconciliation.html"
+    code, text, _ = run(capsys, "check", str(log), "--rejects", str(rejects), "--out", str(out))
+    assert code == 0
+    assert re.search(r"rows in +6,919 +244,091\.94", text)
+    assert re.search(r"same_day_merged +223", text)
+    assert rejects.read_text().startswith("source_file,source_row,code")
+    assert "<table" in out.read_text()
+
+
+def test_check_as_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = run(capsys, "check", str(log), "--json")
+    data = json.loads(text)
+    assert code == 0
+    assert data["reconciliation"]["rows_in"] == 6919
+    assert data["customers"] == 2357
+
+
+def test_max_rejected_is_for_cron(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "o.csv"
+    path.write_text("customer_id,order_date,value\na,2024-01-01,5\na,2024-02-01,oops\n")
+    code, out, err = run(capsys, "check", str(path), "--max-rejected", "0.1")
+    assert (code, out) == (1, "")
+    assert "50.00% of the rows were rejected, more than the 10.00% allowed" in err
+    assert run(capsys, "check", str(path), "--max-rejected", "0.6")[0] == 0
+
+
+def test_history(log: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, text, _ = run(capsys, "history", str(log), "--out", str(tmp_path / "h"), "--by", "channel")
+    assert code == 0
+    assert "formula CLV" in text
+    customers = pd.read_parquet(tmp_path / "h" / "customers.parquet")
+    summary = json.loads((tmp_path / "h" / "summary.json").read_text())
+    assert customers["value"].sum() == pytest.approx(summary["revenue"])
+    assert list(customers.columns) == [
+        "customer_id", "orders", "purchases", "value", "aov", "first_purchase", "last_purchase",
+        "days_between_mean", "days_between_median", "cohort",
+    ]  # fmt: skip
+    cohorts = pd.read_parquet(tmp_path / "h" / "cohorts.parquet")
+    expected = ["cohort", "age", "customers", "active", "orders", "value", "cumulative_value_per_customer"]
+    assert list(cohorts.columns)[:7] == expected
+
+
+def test_fit_says_what_it_found(models: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, text, _ = run(capsys, "models", "show", "shop", "--models", models)
+    assert "# shop: BG/NBD + Gamma-Gamma" in text
+    assert "0.242595" in text
+    assert "p_alive = 1" in text
+
+
+SCORE_COLUMNS = [
+    "customer_id", "as_of", "horizon_days", "first_purchase", "last_purchase", "frequency", "recency", "T",
+    "monetary_value", "historical_value", "p_alive", "p_purchase", "expected_purchases",
+    "expected_purchase_value", "spend_basis", "expected_value", "total_value", "purchases-lo-80",
+    "purchases-hi-80", "purchases-lo-95", "purchases-hi-95", "value-lo-80", "value-hi-80", "value-lo-95",
+    "value-hi-95",
+]  # fmt: skip
+
+
+def score(log: Path, models: str, out: Path, *more: str) -> list[str]:
+    return [
+        "score", str(log), "--model", "shop", "--models", models, "--as-of", "1997-09-30", "--horizon", "273",
+        "--out", str(out), *more,
+    ]  # fmt: skip
+
+
+def test_score_columns_order_and_sums(
+    log: Path, models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.csv"
+    code, text, _ = run(capsys, *score(log, models, out, "--json"))
+    data = json.loads(text)
+    table = pd.read_csv(out, dtype={"customer_id": str})
+    assert code == 0
+    assert list(table.columns) == SCORE_COLUMNS
+    assert table["customer_id"].is_monotonic_increasing
+    assert table["customer_id"].iloc[0] == "00004"
+    assert table["as_of"].unique().tolist() == ["1997-09-30"]
+    totals = {line["target"]: line for line in data["portfolio"]}
+    assert table["expected_purchases"].sum() == pytest.approx(1653.41, abs=0.01)
+    assert totals["purchases"]["expected"] == pytest.approx(table["expected_purchases"].sum(), rel=1e-12)
+    assert totals["value"]["expected"] == pytest.approx(table["expected_value"].sum(), rel=1e-12)
+    assert (table["total_value"] - table["historical_value"] - table["expected_value"]).abs().max() < 1e-9
+    assert not table.drop(columns="monetary_value").isna().any(axis=None)
+    assert set(table["spend_basis"]) == {"own purchases", "population"}
+    zero = table[table["frequency"] == 0]
+    assert zero["expected_purchase_value"].nunique() == 1
+    assert (table["value-lo-95"] <= table["value-lo-80"]).all()
+    assert (table["value-hi-80"] <= table["value-hi-95"]).all()
+
+
+def test_score_formats_agree_and_python_agrees(log: Path, models: str, tmp_path: Path) -> None:
+    assert main([*score(log, models, tmp_path / "s.parquet"), "--quiet", "--by", "channel"]) == 0
+    assert main([*score(log, models, tmp_path / "s.json"), "--quiet"]) == 0
+    parquet = pd.read_parquet(tmp_path / "s.parquet")
+    orders = forecast.read_orders(str(log))
+    own = forecast.load(f"{models}/shop").score(orders, 273, as_of="1997-09-30")
+    assert parquet["channel"].isin(["web", "app"]).all()
+    assert parquet["expected_value"].tolist() == own["expected_value"].tolist()
+    found = pd.read_json(tmp_path / "s.json", dtype={"customer_id": str})
+    assert found["expected_value"].to_numpy() == pytest.approx(own["expected_value"].to_numpy(), rel=1e-9)
+
+
+def test_score_does_not_depend_on_the_batch(
+    log: Path, models: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main([*score(log, models, tmp_path / "a.csv"), "--quiet"]) == 0
+    monkeypatch.setattr(pipeline, "_BATCH", 500)
+    assert main([*score(log, models, tmp_path / "b.csv"), "--quiet"]) == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_a_failing_score_leaves_nothing(
+    log: Path, models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, *score(log, models, tmp_path / "s.csv", "--level", "0.8"))
+    assert code == 1
+    assert "Levels are in percent: write 80 for 80 %" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_backtest(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bt"
+    code, text, _ = run(
+        capsys, "backtest", str(log), "--horizon", "1Q", "--origins", "2", "--out", str(out),
+        "--candidates", "bg-nbd,naive",
+    )  # fmt: skip
+    assert code == 0
+    assert "bg-nbd" in text
+    board = pd.read_parquet(out / "backtest.parquet")
+    assert list(board.columns) == ["cutoff", "horizon_days", "model", "scope", "group", "metric", "value"]
+    portfolio = board[(board["scope"] == "portfolio") & (board["model"] == "bg-nbd")]
+    for target in ("orders", "value"):
+        wanted = {"forecast", "actual", "bias", "wape", "lo-90", "hi-90", "hit-90"}
+        assert wanted <= set(portfolio[portfolio["group"] == target]["metric"])
+    forecasts = pd.read_parquet(out / "forecasts.parquet")
+    assert forecasts.groupby(["cutoff", "model"]).size().nunique() <= 2
+    assert (out / "backtest.html").read_text().lower().startswith("<!doctype html>")
+
+
+def test_models(models: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = run(capsys, "models", "alias", "shop@1", "champion", "--models", models)
+    assert (code, text) == (0, "shop@champion is now version 1\n")
+    assert "shop@1 (champion)" in run(capsys, "models", "list", "--models", models)[1]
+    assert "shop@1" in run(capsys, "models", "--models", models)[1]
+    assert run(capsys, "models", "verify", "shop@champion", "--models", models)[1] == "shop@1 is whole\n"
+    assert run(capsys, "models", "--models", models + "-none")[1].startswith("No models in")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "missing.csv"], "missing.csv"),
+        (["fit", "{log}", "--name", "../evil"], "name"),
+        (["fit", "{log}", "--name", "x", "--as-of", "1990-01-01"], "before the first order"),
+        (["fit", "{log}", "--name", "x", "--as-of", "yesterday"], "as_of is not a day"),
+        (["fit", "{log}", "--name", "x", "--map", "value"], "is not understood"),
+        (["fit", "{log}", "--name", "x", "--map", "value=total"], "total"),
+        (["score", "{log}", "--model", "nobody", "--out", "{tmp}/s.csv"], "nobody"),
+        (["score", "{log}", "--model", "shop@9", "--models", "{models}", "--out", "{tmp}/s.csv"], "9"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.txt"], "txt"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--horizon", "0"], "horizon is not positive"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--horizon", "1.5"], "horizon is not understood"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--discount-rate", "12"], "1200 % a year"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--margin", "30"], "outside 0 to 1"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--by", "colour"], "colour"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--currency", "EUR"], r"currency None, these orders have 'EUR'"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--zero-value", "drop"], "zero_value"),
+        (["backtest", "{log}", "--out", "{tmp}/b", "--origins", "40"], "history is too short for 40 origins"),
+        (["backtest", "{log}", "--out", "{tmp}/b", "--origins", "0"], "number of origins is 0"),
+        (["backtest", "{log}", "--out", "{tmp}/b", "--candidates", "prophet"], "unknown candidates: prophet"),
+        (["backtest", "{log}", "--out", "{tmp}/b", "--horizon", "1Q", "--step", "30"], "do not go together"),
+        (["backtest", "{log}", "--out", "{tmp}/b", "--horizon", "xQ"], "horizon is not understood"),
+        (["check", "{log}", "--max-rejected", "5"], "max_rejected is 5"),
+        (["check", "{log}", "--timezone", "Mars/Olympus"], "Mars"),
+        (["models", "verify", "nobody", "--models", "{models}"], "nobody"),
+        (["models", "alias", "shop@9", "champion", "--models", "{models}"], "9"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_advising_line_and_exit_1(
+    arguments: list[str],
+    message: str,
+    log: Path,
+    models: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [a.format(log=log, models=models, tmp=tmp_path) for a in arguments]
+    code, out, err = run(capsys, *filled)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert err.startswith("forecast: ")
+    assert re.search(message, err), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(pipeline, "check", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        main(["check", str(log)])
+
+
+def test_quiet_prints_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "history", str(log), "--quiet") == (0, "", "")
+
+
+def test_every_public_option_is_told_in_help() -> None:
+    text = build_parser().format_help()
+    assert all(command in text for command in COMMANDS)
