@@ -55,9 +55,9 @@ class Lines:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side where there is room."""
+    """Pictures and small tables side by side where there is room."""
 
-    pictures: Sequence[Picture]
+    blocks: Sequence[Any]
     kind: str = "gallery"
 
 
@@ -77,6 +77,7 @@ class Key:
     label: str
     number: str
     remark: str = ""
+    unit: str = ""
 
 
 def table(

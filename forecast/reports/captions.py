@@ -96,17 +96,20 @@ def followed(frame: pd.DataFrame, models: list[str]) -> str:
     parts = []
     for name in models:
         lines = tracking_data(frame, name)
-        before, after = (lines[lines["day"] <= lines["cutoff"]], lines[lines["day"] > lines["cutoff"]])
-        if after.empty:
+        # Weeks that lie wholly after the cut: the one it falls in belongs to neither side.
+        after = lines.loc[lines["day"] >= lines["cutoff"], ["expected", "actual"]]
+        if len(after) < 2:
             continue
-        start = before.iloc[-1][["expected", "actual"]] if len(before) else 0.0
-        expected, actual = (after.iloc[-1][["expected", "actual"]] - start).astype(float)
+        weeks = len(after) - 1
+        expected, actual = (after.iloc[-1] - after.iloc[0]).astype(float)
         missed = f", {side(expected / actual - 1)}" if actual else ""
         parts.append(f"{name} expected {about(expected)} of them{missed}")
     if not parts:
         return EMPTY
     return (
-        f"About {about(actual)} repeat purchases came after the cut; {listed(parts)}. The lines start from "
+        f"In the {weeks} weeks after the week of the cut {about(actual)} repeat purchases came; "
+        f"{listed(parts)}. "
+        "The lines start from "
         "when customers were won, and use no customer's own history."
     )
 
@@ -114,11 +117,12 @@ def followed(frame: pd.DataFrame, models: list[str]) -> str:
 def by_week(frame: pd.DataFrame, model: str) -> str:
     """What the weekly plot says."""
     data = weekly_data(frame, model)
-    after = data[data["day"] > data["cutoff"]]
+    after = data[data["day"] >= data["cutoff"] + pd.Timedelta(days=7)]
     if after.empty:
         return EMPTY
     return (
-        f"In the {len(after)} weeks after the cut {model} expected {about(after['expected'].mean())} repeat "
+        f"In the {len(after)} weeks after the week of the cut {model} expected "
+        f"{about(after['expected'].mean())} repeat "
         f"purchases a week on average, and {about(after['actual'].mean())} came. The model is smooth: it "
         "knows "
         "neither seasons nor campaigns."

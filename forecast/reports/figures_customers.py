@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from forecast.evaluation.metrics import decile_table, reliability_table, top_share_capture
 from forecast.reports.canvas import BLACK, QUIET, canvas, head, looks, nothing, safe
 from forecast.reports.figures_totals import chosen
+from forecast.reports.wording import percent
 
 COLUMNS = {"orders": ("expected_purchases", "actual_purchases"), "value": ("expected_value", "actual_value")}
 _LAST_CLASS = 7
@@ -172,7 +173,7 @@ def decile_lift(
             )  # fmt: skip
             handles.append(line)
             capture = table["top_capture"].iloc[0]
-            known = "" if np.isnan(capture) else f": first tenth holds {capture:.0%}"
+            known = "" if np.isnan(capture) else f": first tenth holds {percent(capture)}"
             labels.append(f"{name}{known}")
         handles.append(Line2D([], [], color=QUIET, marker="o", markerfacecolor="white", linestyle=":"))
         labels.append("forecast")
@@ -232,8 +233,8 @@ def reliability(forecasts: pd.DataFrame, model: str, cutoff: Any = None, ax: Axe
         )
         top = min(1.0, 1.15 * float(data[["mean_probability", "observed_share"]].to_numpy().max()) + 0.02)
         axes.set(xlim=(0, top), ylim=(0, top * 1.02))
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.set_xlabel("mean chance promised")
         axes.set_ylabel("share that bought")
         head(axes, title, [line, diagonal], [f"{model}, tenths of the customers", "promise kept"])

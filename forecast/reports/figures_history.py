@@ -24,6 +24,7 @@ from forecast.reports.canvas import (
     nothing,
     safe,
 )
+from forecast.reports.wording import percent
 
 MEAN = "all cohorts"
 _FEW = 6
@@ -250,14 +251,14 @@ def value_concentration(values: Any, ax: Axes | None = None) -> Axes:
             share, value = data.iloc[place]
             axes.plot([share], [value], marker="o", color=BLUE, markersize=5)
             axes.annotate(
-                f"best {share:.0%}: {value:.0%} of the value",
+                f"best {percent(share)}: {percent(value)} of the value",
                 (share, value),
                 xytext=(9, -11),
                 textcoords="offset points",
             )
         axes.set(xlim=(0, 1), ylim=(0, 1.02))
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         axes.set_xlabel("customers, the best first")
         axes.set_ylabel("share of all value")
         head(axes, title)

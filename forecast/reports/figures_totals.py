@@ -211,7 +211,7 @@ def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | Non
                 if abs(value) > _EDGE:
                     axes.annotate(
                         f"{value:+,.0f} %", (at, np.sign(value) * _EDGE), xytext=(0, -14 if value > 0 else 9),
-                        textcoords="offset points", ha="center", fontsize="x-small", color=QUIET,
+                        textcoords="offset points", ha="center", fontsize="small", color=QUIET,
                     )  # fmt: skip
         axes.axhline(0, color=BLACK, linewidth=1.0)
         reach = min(max(float(data["error_percent"].abs().max()) * 1.15, 10.0), _EDGE)

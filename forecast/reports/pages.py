@@ -35,6 +35,7 @@ from forecast.reports.sections_shop import (
     forecast_section,
     history_keys,
     history_section,
+    in_short,
     model_section,
     reconciliation_section,
 )
@@ -148,7 +149,7 @@ def demo_page(
             *keys(backtest)[:1],
             *keys(backtest)[2:3],
         ],
-        lead=[Lines(verdict(summary), True)],
+        lead=[Lines([*in_short(history, portfolio, scores, currency), *verdict(summary)[:2]], True)],
         facts={**facts, **more},
         sections=sections,
     )

@@ -90,7 +90,10 @@ def verdict(summary: pd.DataFrame) -> list[str]:
         model = leader(summary, target)
         row = own[own["model"] == model].head(1)
         if len(row) and row["held"].iloc[0] != NONE:
-            text.append(f"The 90 % intervals of {model} held {row['held'].iloc[0]} totals of {target}.")
+            text.append(
+                f"The 90 % intervals of {model} held {row['held'].iloc[0]} totals of "
+                f"{WHAT_IT_COUNTS[target]}."
+            )
     return text
 
 
@@ -260,7 +263,7 @@ def metric_table(backtest: Backtest) -> Table | None:
     heads = [("Metric", False), *((name, True) for name in names)]
     note = "Means over the cut-offs, one customer one vote; the definitions are below. Rules give no "
     "probabilities."
-    return Table("Customer by customer", heads, rows, note)
+    return Table("Scores, customer by customer", heads, rows, note)
 
 
 def pictures(backtest: Backtest, currency: str | None) -> dict[str, list[Picture]]:

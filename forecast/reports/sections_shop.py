@@ -14,10 +14,12 @@ from forecast.reports.blocks import Gallery, Key, Lines, Section, Table, drawn, 
 from forecast.reports.wording import (
     NONE,
     about,
+    chance,
     count,
     day,
     missing,
     money,
+    name_in_words,
     percent,
     plain,
 )
@@ -66,10 +68,10 @@ def history_section(history: History) -> Section:
     definitions = summary["definitions"]
     rows = [
         [
-            name.replace("_", " "),
+            name_in_words(name),
             _cell(summary[name], meaning["unit"]),
             meaning["unit"],
-            meaning["definition"],
+            name_in_words(meaning["definition"]),
         ]
         for name, meaning in definitions.items()
         if name in summary and not isinstance(summary[name], dict)
@@ -85,32 +87,27 @@ def history_section(history: History) -> Section:
     # The label of a quarter is 2026Q1, that of a month 2026-03.
     cohorts = history.cohorts
     period = "quarter" if cohorts["cohort"].astype(str).str.contains("Q").any() else "month"
-    shown = Gallery(
-        [
-            drawn(
-                figures.cohort_curves(cohorts, currency=summary.get("currency"), period=period),
-                captions.cohorts(cohorts, summary.get("currency"), period),
-            ),
-            drawn(figures.retention_heatmap(cohorts, period=period), captions.retention(cohorts, period)),
-            drawn(
-                figures.value_concentration(history.customers["value"]),
-                captions.concentration(history.customers["value"]),
-            ),
-        ]
-    )
-    blocks: list[Any] = [Table("What customers have been worth: the baseline", heads, rows, note), shown]
+    values = history.customers["value"]
+    shown: list[Any] = [
+        drawn(
+            figures.cohort_curves(cohorts, currency=summary.get("currency"), period=period),
+            captions.cohorts(cohorts, summary.get("currency"), period),
+        ),
+        drawn(figures.value_concentration(values), captions.concentration(values)),
+        drawn(figures.retention_heatmap(cohorts, period=period), captions.retention(cohorts, period)),
+    ]
     if ltv:
-        blocks.append(
+        shown.append(
             Table(
                 f"Value per customer within so many days of the first purchase{unit}",
-                [("Within", False), ("Mean value", True), ("Customers old enough", True)],
+                [("Within", False), ("Mean value", True), ("Customers", True)],
                 ltv,
-                f"{definitions['cohort_ltv']['definition']}. Empty where nobody is old enough yet."
-                if "cohort_ltv" in definitions
-                else "",
+                "The day of the first purchase is day 0. Only customers whose first purchase is at least so "
+                "long ago count; empty where nobody is old enough yet.",
             )
         )
-    return Section("history", "What customers have been worth", blocks)
+    numbers = Table("What customers have been worth: the baseline", heads, rows, note)
+    return Section("history", "What customers have been worth", [numbers, Gallery(shown)])
 
 
 def _cell(value: Any, unit: str) -> str:
@@ -120,23 +117,24 @@ def _cell(value: Any, unit: str) -> str:
         return percent(value)
     if isinstance(value, int):
         return count(value)
-    return money(value) if abs(value) >= 10 else digits(value)
+    return (
+        money(value) if ("per customer" in unit and "orders" not in unit) or unit.isupper() else digits(value)
+    )
 
 
 def history_keys(history: History) -> list[Key]:
     """The past in a few numbers."""
     summary = history.summary
-    unit = f" {summary['currency']}" if summary.get("currency") else ""
+    unit = summary.get("currency") or ""
     found = [Key("Customers", count(summary["customers"]), f"{percent(summary['repeat_rate'])} bought again")]
     if not missing(summary.get("value")):
-        found.append(
-            Key("Value so far", f"{about(summary['value'])}{unit}", f"{count(summary['orders'])} orders")
-        )
+        found.append(Key("Value so far", about(summary["value"]), f"{count(summary['orders'])} orders", unit))
         found.append(
             Key(
                 "Formula CLV",
-                f"{money(summary['formula_clv'])}{unit}",
-                "order value × orders a year × lifespan; the simple baseline",
+                money(summary["formula_clv"]),
+                "order value × orders a year × lifespan: the simple baseline",
+                unit,
             )
         )
     return found
@@ -238,7 +236,7 @@ def customers_section(scores: pd.DataFrame, currency: str | None, n: int = 10) -
         "last_purchase": ("Last purchase", day),
         "frequency": ("Repeat purchases so far", count),
         "historical_value": (f"Historical value{unit}", money),
-        "p_purchase": ("Chance to buy", percent),
+        "p_purchase": ("Chance to buy", chance),
         "expected_purchases": ("Expected purchases", lambda value: digits(value, 2)),
     }
     for level in _levels_of(top, "value")[:1]:
@@ -276,8 +274,29 @@ def forecast_keys(portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str |
         return []
     target = "value" if "value" in lines.index else "purchases"
     row = lines.loc[target]
-    unit = f" {currency}" if currency and target == "value" else ""
+    unit = currency if currency and target == "value" else ""
     remark = (
         f"known customers, {count(scores['horizon_days'].iloc[0])} days after {day(scores['as_of'].iloc[0])}"
     )
-    return [Key(f"Expected {target}", f"{about(row['expected'])}{unit}", remark)]
+    return [Key(f"Expected {target}", about(row["expected"]), remark, unit)]
+
+
+def in_short(
+    history: History, portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str | None
+) -> list[str]:
+    """The past and the forecast in two sentences."""
+    summary = history.summary
+    unit = f" {currency}" if currency else ""
+    worth = "" if missing(summary.get("value")) else f" and brought {about(summary['value'])}{unit}"
+    text = [
+        f"{count(summary['customers'])} customers placed {count(summary['orders'])} orders{worth} by "
+        f"{summary['as_of']}; {percent(summary['repeat_rate'])} of them bought again."
+    ]
+    lines = portfolio[portfolio["scope"] == "total"].set_index("target")["expected"]
+    if len(lines) and len(scores):
+        value = f", worth {about(lines['value'])}{unit}" if "value" in lines.index else ""
+        text.append(
+            f"In the {count(scores['horizon_days'].iloc[0])} days after {day(scores['as_of'].iloc[0])} these "
+            f"customers are expected to make {about(lines['purchases'])} purchases{value}."
+        )
+    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,6 +63,21 @@ def percent(value: Any, signed: bool = False) -> str:
     if round(number, digits) == 0:
         return "0 %"
     return minus(f"{number:{'+' if signed else ''},.{digits}f} %")
+
+
+def chance(value: Any) -> str:
+    """A probability as percent; what is not certain is not printed as if it were.
+
+    Examples
+    --------
+    >>> chance(0.9998), chance(0.64), chance(0.002), chance(1.0)
+    ('> 99 %', '64 %', '< 1 %', '100 %')
+    """
+    if missing(value):
+        return NONE
+    if 0.995 <= float(value) < 1.0:
+        return "> 99 %"
+    return "< 1 %" if 0.0 < float(value) < 0.005 else f"{float(value) * 100:.0f} %"
 
 
 def signed_percent(value: Any) -> str:
@@ -143,6 +159,19 @@ def plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(item) for item in value) or NONE
     return str(value)
+
+
+def name_in_words(name: str) -> str:
+    """The name of a number as it is said.
+
+    Examples
+    --------
+    >>> name_in_words("formula_clv"), name_in_words("aov x purchase_frequency"), name_in_words("top_10_share")
+    ('formula CLV', 'AOV × purchase frequency', 'top 10 % share')
+    """
+    said = re.sub(r"top_(\d+)_share", r"top \1 % share", name).replace("_", " ").replace(" x ", " × ")
+    said = re.sub(r"\b(aov|clv)\b", lambda match: match.group().upper(), said)
+    return re.sub(r"\bas of\b", "the last day known", re.sub(r"^gini$", "Gini", said))
 
 
 def minus(text: str) -> str:
