@@ -79,7 +79,7 @@ def _provenance(orders: Any, histories: Histories) -> dict[str, Any]:
         "zero_value": orders.zero_value,
         "dialect": orders.dialect,
         "identity": "customer_id as given",
-        "fingerprint": orders.fingerprint,
+        "fingerprint": orders.until(histories.as_of).fingerprint,
         "reconciliation": reconciliation.summary(),
         "time_unit": "days",
         "seed": None,
