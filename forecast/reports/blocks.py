@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from forecast.reports.canvas import picture
-from forecast.reports.wording import plain
+from forecast.reports.wording import day, plain
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,15 @@ class Table:
     note: str = ""
     strong: frozenset[int] = frozenset()
     kind: str = "table"
+
+    @property
+    def classes(self) -> list[str]:
+        """How each column is set: ``n`` a number, ``long`` a sentence, ``short`` a word."""
+        widest = [max((len(row[i]) for row in self.rows), default=0) for i in range(len(self.columns))]
+        return [
+            "n" if number else "long" if width > 34 else "short"
+            for width, (_, number) in zip(widest, self.columns, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,6 @@ class Key:
     label: str
     number: str
     remark: str = ""
-    unit: str = ""
 
 
 def table(
@@ -90,7 +98,7 @@ def table(
 ) -> Table:
     """A frame as a table: for each column its heading and how its cells are written.
 
-    Columns written by anything but ``plain`` are numbers, and stand to the right.
+    Columns written by anything but ``plain`` and ``day`` are numbers, and stand to the right.
 
     Examples
     --------
@@ -101,7 +109,7 @@ def table(
     """
     kept = {name: shown for name, shown in columns.items() if name in frame}
     cells = [[write(value) for value in frame[name]] for name, (_, write) in kept.items()]
-    heads = [(heading, write is not plain) for heading, write in kept.values()]
+    heads = [(heading, write not in (plain, day)) for heading, write in kept.values()]
     return Table(caption, heads, [list(row) for row in zip(*cells, strict=True)], note, strong)
 
 

@@ -113,7 +113,7 @@ def house_style() -> Iterator[None]:
 
 
 @contextmanager
-def canvas(ax: Axes | None, size: tuple[float, float] = (6.2, 3.9)) -> Iterator[Axes]:
+def canvas(ax: Axes | None, size: tuple[float, float] = (5.4, 3.5)) -> Iterator[Axes]:
     """The given axes as they are, or new ones in the house style while they are drawn on."""
     if ax is not None:
         yield ax

@@ -13,7 +13,6 @@ from forecast.reports.figures import (
     interval_hits_data,
     reliability_data,
     retention_heatmap_data,
-    tracking_data,
     value_concentration_data,
     weekly_data,
 )
@@ -95,13 +94,11 @@ def followed(frame: pd.DataFrame, models: list[str]) -> str:
     """What the tracking plot says about the days after the cut."""
     parts = []
     for name in models:
-        lines = tracking_data(frame, name)
-        # Weeks that lie wholly after the cut: the one it falls in belongs to neither side.
-        after = lines.loc[lines["day"] >= lines["cutoff"], ["expected", "actual"]]
-        if len(after) < 2:
+        after = _after(frame, name)
+        if after.empty:
             continue
-        weeks = len(after) - 1
-        expected, actual = (after.iloc[-1] - after.iloc[0]).astype(float)
+        weeks = len(after)
+        expected, actual = after["expected"].sum(), after["actual"].sum()
         missed = f", {side(expected / actual - 1)}" if actual else ""
         parts.append(f"{name} expected {about(expected)} of them{missed}")
     if not parts:
@@ -114,10 +111,15 @@ def followed(frame: pd.DataFrame, models: list[str]) -> str:
     )
 
 
+def _after(frame: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Weeks that lie wholly after the cut: the one it falls in belongs to neither side."""
+    data = weekly_data(frame, model)
+    return data[pd.to_datetime(data["day"]) >= pd.to_datetime(data["cutoff"]) + pd.Timedelta(days=7)]
+
+
 def by_week(frame: pd.DataFrame, model: str) -> str:
     """What the weekly plot says."""
-    data = weekly_data(frame, model)
-    after = data[data["day"] >= data["cutoff"] + pd.Timedelta(days=7)]
+    after = _after(frame, model)
     if after.empty:
         return EMPTY
     return (

@@ -71,7 +71,7 @@ def calibration_by_frequency(
     has those customers wrong, even when the total is right. The last classes hold few customers and swing.
     """
     data = calibration_by_frequency_data(forecasts, model, cutoff)
-    title = "Purchases after the cut, by repeat purchases before it"
+    title = "After the cut, by repeat purchases before"
     with canvas(ax) as axes:
         if data.empty:
             return nothing(axes, title, "no forecasts of this model")
@@ -82,7 +82,10 @@ def calibration_by_frequency(
             at, data["expected"], color=look.colour, marker=look.marker, linestyle=look.dashes, linewidth=1.4
         )
         axes.set_xticks(
-            at, [f"{line.frequency}\n{line.customers:,}" for line in data.itertuples()], linespacing=1.4
+            at,
+            [f"{line.frequency}\n{line.customers:,}" for line in data.itertuples()],
+            linespacing=1.4,
+            fontsize=9,
         )
         axes.set_xlabel("repeat purchases before the cut, and customers in the class")
         axes.set_ylabel("mean purchases after the cut")
@@ -155,7 +158,7 @@ def decile_lift(
     """
     data = decile_lift_data(forecasts, models, target, cutoff)
     what = {"orders": "purchases", "value": "value"}[target]
-    title = f"Mean {what} after the cut, by tenths of the forecast"
+    title = f"Mean {what}, by tenths of the forecast"
     with canvas(ax) as axes:
         if data.empty:
             return nothing(axes, title, f"no forecasts of {what}")
@@ -218,7 +221,7 @@ def reliability(forecasts: pd.DataFrame, model: str, cutoff: Any = None, ax: Axe
     fewer.
     """
     data = reliability_data(forecasts, model, cutoff)
-    title = "Chance of at least one purchase, promised and observed"
+    title = "Chance to buy: promised and observed"
     with canvas(ax) as axes:
         if data.empty:
             return nothing(axes, title, "no probabilities from this model")

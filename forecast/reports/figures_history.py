@@ -161,7 +161,7 @@ def retention_heatmap(cohorts: pd.DataFrame, ax: Axes | None = None, *, period: 
     title = "Share of a cohort that bought again, %"
     sizes = cohorts.drop_duplicates("cohort").set_index("cohort")["customers"]
     names = list(sizes.index)
-    with canvas(ax, (6.2, min(1.5 + 0.32 * len(names), 9.0))) as axes:
+    with canvas(ax, (5.4, min(1.5 + 0.32 * len(names), 9.0))) as axes:
         if data.empty:
             return nothing(axes, title, "no period after the first purchase yet")
         last = int(data["age"].max())
@@ -186,7 +186,7 @@ def retention_heatmap(cohorts: pd.DataFrame, ax: Axes | None = None, *, period: 
         if last <= 18 and len(names) <= 24:
             for age, place, share in zip(ages, places, shares, strict=True):
                 ink = "white" if share > 0.7 * top else BLACK
-                axes.text(age, place, f"{share:.0f}", ha="center", va="center", fontsize=9, color=ink)
+                axes.text(age, place, f"{share:.0f}", ha="center", va="center", fontsize=8.5, color=ink)
         for age, place, running in zip(ages, places, data["partial"], strict=True):
             if running:
                 frame = Rectangle((age - 0.45, place - 0.45), 0.9, 0.9)
@@ -241,7 +241,7 @@ def value_concentration(values: Any, ax: Axes | None = None) -> Axes:
     the same; the further the line is above it, the more a few customers decide the year.
     """
     data = value_concentration_data(values)
-    title = "How much of the value the best customers brought"
+    title = "Value brought by the best customers"
     with canvas(ax) as axes:
         if data.empty:
             return nothing(axes, title, "no values in the orders")

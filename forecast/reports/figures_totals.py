@@ -187,8 +187,8 @@ def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | Non
     the edge with their number.
     """
     data = error_by_quarter_data(board, target)
-    title = f"Error of the total of {WHAT_IT_COUNTS.get(target, target)}, by cut-off"
-    with canvas(ax, (6.2, 4.2)) as axes:
+    title = f"Error of total {WHAT_IT_COUNTS.get(target, target)}, by cut-off"
+    with canvas(ax, (5.4, 3.9)) as axes:
         if data.empty:
             return nothing(axes, title, "nothing happened, so nothing can be a share of it")
         names, own = chosen(data, None), looks(chosen(data, None))
@@ -220,7 +220,7 @@ def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | Non
         _cuts(axes, cuts)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f} %" if value else "0 %"))
         axes.set_ylabel("too low  ←  error  →  too high")
-        head(axes, title, handles, names, ncols=4)
+        head(axes, title, handles, names, ncols=3)
     return axes
 
 
@@ -275,8 +275,8 @@ def interval_hits(
     parameters or of the level.
     """
     data = interval_hits_data(board, target)
-    title = f"{WHAT_IT_COUNTS.get(target, target).capitalize()} forecast with 90 % interval, and actual"
-    with canvas(ax, (6.2, 4.2)) as axes:
+    title = f"Total {WHAT_IT_COUNTS.get(target, target)}: 90 % interval and actual"
+    with canvas(ax, (5.4, 3.9)) as axes:
         if data.empty:
             return nothing(axes, title, "no fitted model with an interval")
         names, own = chosen(data, None), looks(chosen(data, None))
@@ -304,5 +304,5 @@ def interval_hits(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         unit = f" ({safe(currency)})" if currency and target == "value" else ""
         axes.set_ylabel(f"total {WHAT_IT_COUNTS.get(target, target)}{unit}")
-        head(axes, title, handles, labels, ncols=3)
+        head(axes, title, handles, labels, ncols=2)
     return axes

@@ -6,6 +6,7 @@ escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -230,7 +231,7 @@ def _page(
         else plain(value)
         for name, value in facts.items()
     }
-    return _environment().get_template("page.html.j2").render(
+    page = _environment().get_template("page.html.j2").render(
         title=title,
         deck=deck,
         keys=keys,
@@ -239,6 +240,8 @@ def _page(
         sections=sections,
         footer="Made with clv-forecast from the orders described above. The same orders give the same page.",
     )  # fmt: skip
+    # A number and its percent sign stay on one line.
+    return re.sub(r"(\d) %", "\\1\u00a0%", page)
 
 
 @cache

@@ -35,7 +35,7 @@ def standing(summary: pd.DataFrame, target: str) -> pd.DataFrame:
         is_rule = row["model"] in BASELINES
         rivals = best_model if is_rule else best_rule
         if row["origins"] < own["origins"].max():
-            words.append(f"ran at {row['origins']} of {own['origins'].max()} cut-offs")
+            words.append(f"{row['origins']} of {own['origins'].max()} cut-offs")
         elif len(rivals) == 0:
             words.append(NONE)
         elif is_rule:
@@ -261,8 +261,7 @@ def metric_table(backtest: Backtest) -> Table | None:
                     ]
                 )
     heads = [("Metric", False), *((name, True) for name in names)]
-    note = "Means over the cut-offs, one customer one vote; the definitions are below. Rules give no "
-    "probabilities."
+    note = "Means over the cut-offs, one customer one vote. Rules give no probabilities."
     return Table("Scores, customer by customer", heads, rows, note)
 
 

@@ -125,16 +125,17 @@ def _cell(value: Any, unit: str) -> str:
 def history_keys(history: History) -> list[Key]:
     """The past in a few numbers."""
     summary = history.summary
-    unit = summary.get("currency") or ""
+    unit = f" ({summary['currency']})" if summary.get("currency") else ""
     found = [Key("Customers", count(summary["customers"]), f"{percent(summary['repeat_rate'])} bought again")]
     if not missing(summary.get("value")):
-        found.append(Key("Value so far", about(summary["value"]), f"{count(summary['orders'])} orders", unit))
+        found.append(
+            Key(f"Value so far{unit}", about(summary["value"]), f"{count(summary['orders'])} orders")
+        )
         found.append(
             Key(
-                "Formula CLV",
+                f"Formula CLV{unit}",
                 money(summary["formula_clv"]),
                 "order value × orders a year × lifespan: the simple baseline",
-                unit,
             )
         )
     return found
@@ -274,11 +275,11 @@ def forecast_keys(portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str |
         return []
     target = "value" if "value" in lines.index else "purchases"
     row = lines.loc[target]
-    unit = currency if currency and target == "value" else ""
+    unit = f" ({currency})" if currency and target == "value" else ""
     remark = (
         f"known customers, {count(scores['horizon_days'].iloc[0])} days after {day(scores['as_of'].iloc[0])}"
     )
-    return [Key(f"Expected {target}", about(row["expected"]), remark, unit)]
+    return [Key(f"Expected {target}{unit}", about(row["expected"]), remark)]
 
 
 def in_short(

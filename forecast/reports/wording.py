@@ -169,7 +169,8 @@ def name_in_words(name: str) -> str:
     >>> name_in_words("formula_clv"), name_in_words("aov x purchase_frequency"), name_in_words("top_10_share")
     ('formula CLV', 'AOV × purchase frequency', 'top 10 % share')
     """
-    said = re.sub(r"top_(\d+)_share", r"top \1 % share", name).replace("_", " ").replace(" x ", " × ")
+    said = re.sub(r"^days_between_(mean|median)$", r"days between purchases, \1", name)
+    said = re.sub(r"top_(\d+)_share", r"top \1 % share", said).replace("_", " ").replace(" x ", " × ")
     said = re.sub(r"\b(aov|clv)\b", lambda match: match.group().upper(), said)
     return re.sub(r"\bas of\b", "the last day known", re.sub(r"^gini$", "Gini", said))
 
