@@ -163,7 +163,7 @@ def head(
             borderpad=0.2,
             frameon=False,
         )
-    ax.set_title(title, loc="left", pad=8 + rows * 17)
+    ax.set_title(title, loc="left", pad=8 + rows * 15.5)
 
 
 def nothing(ax: Axes, title: str, why: str) -> Axes:
