@@ -33,6 +33,45 @@ def _in_blocks(kernel: Callable[..., Any], rows: int, *arguments: Any) -> np.nda
         return np.sum(list(parts), axis=0)
 
 
+@njit(cache=True, nogil=True)
+def count_keys(keys: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct non-negative integers below ``2 ** bits``, ascending, with how often each occurs.
+
+    Sorts by digits of 11 bits in place of ``numpy.unique``, which compares.
+
+    Examples
+    --------
+    >>> values, counts = count_keys(np.array([5, 2, 5]), 3)
+    >>> values.tolist(), counts.tolist()
+    ([2, 5], [1.0, 2.0])
+    """
+    source = keys.copy()
+    target = np.empty_like(source)
+    shift = 0
+    while shift < bits:
+        places = np.zeros(2049, np.int64)
+        for key in source:
+            places[((key >> shift) & 2047) + 1] += 1
+        for digit in range(2048):
+            places[digit + 1] += places[digit]
+        for key in source:
+            digit = (key >> shift) & 2047
+            target[places[digit]] = key
+            places[digit] += 1
+        source, target = target, source
+        shift += 11
+    counts = np.empty(source.size)
+    size = 0
+    for i in range(source.size):
+        if size > 0 and target[size - 1] == source[i]:
+            counts[size - 1] += 1.0
+        else:
+            target[size] = source[i]
+            counts[size] = 1.0
+            size += 1
+    return target[:size].copy(), counts[:size].copy()
+
+
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def _bgnbd_rows(
     begin: int,

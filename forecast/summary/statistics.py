@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.maths.kernels import count_keys
+
 
 @dataclass(frozen=True)
 class PurchaseCounts:
@@ -27,6 +29,10 @@ class PurchaseCounts:
     @property
     def repeaters(self) -> int:
         return round(float(self.weight[self.x > 0].sum()))
+
+    def every(self, stride: int) -> PurchaseCounts:
+        """Every ``stride``-th row: a sample for a rough look."""
+        return PurchaseCounts(*(v[::stride] for v in (self.x, self.t_x, self.T, self.weight)))
 
 
 @dataclass(frozen=True)
@@ -89,10 +95,7 @@ def distinct(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     for codes, _, size in coded[1:]:
         key *= size
         key += codes
-    key = np.sort(key)
-    where = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    counts = np.diff(np.append(where, len(key))).astype(float)
-    key = key[where]
+    key, counts = count_keys(key, int(room).bit_length())
     rows = []
     for _, levels, size in coded[:0:-1]:
         key, part = np.divmod(key, size)
