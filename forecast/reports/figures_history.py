@@ -110,7 +110,9 @@ def cohort_curves(
             )
             if lines["partial"].any():
                 running = pd.concat([whole.tail(1), lines[lines["partial"]]])
+                # Only the running period is hollow, not the whole one it starts from.
                 look |= {"marker": MARKERS[place] if few else "o", "markerfacecolor": "white"}
+                look["markevery"] = [len(running) - 1]
                 axes.plot(running["age"], running["value"], **look, linestyle=":", linewidth=1.2)
         shown = names if len(names) <= _FEW else [names[0], names[-1]]
         mean = data[data["cohort"] == MEAN]

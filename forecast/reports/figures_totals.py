@@ -225,7 +225,7 @@ def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | Non
 
 
 def _cuts(axes: Axes, cuts: Sequence[pd.Timestamp]) -> None:
-    step = -(-len(cuts) // 6)
+    step = -(-len(cuts) // 5)
     axes.set_xticks(range(0, len(cuts), step), [f"{pd.Timestamp(cut):%Y-%m-%d}" for cut in cuts[::step]])
     axes.set_xlim(-0.6, len(cuts) - 0.4)
     axes.set_xlabel("cut-off: the last day the forecast knew")
