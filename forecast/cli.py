@@ -97,9 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         "forecast history orders.csv --out history",
     )
     _add_orders(history)
-    history.add_argument(
-        "--out", metavar="DIR", help="write summary.json, customers.parquet, cohorts.parquet"
-    )
+    history.add_argument("--out", metavar="DIR", help="write a page, summary.json and tables")
     history.add_argument("--by", metavar="COLUMN", help="also by this column of the first order")
     _add_money(history)
     _add_output(history)

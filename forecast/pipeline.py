@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from forecast.errors import ArgumentError, InputError
 from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.backtest import backtest as run_backtest
 from forecast.history import historical_clv
-from forecast.model import Model, load
 from forecast.model import fit as fit_model
+from forecast.model import load
 from forecast.orders import Orders, read_orders
 from forecast.orders.sufficiency import sufficiency
-from forecast.periods import check_levels, horizon_days, level_label
+from forecast.periods import check_levels, horizon_days
 from forecast.predict import portfolio_totals, score_table
+from forecast.reports.terminal import board_lines, money, parameter_lines, portfolio_lines
 from forecast.store.artifacts import (
     list_artifacts,
     load_artifact,
@@ -45,18 +45,6 @@ class Outcome:
 
     data: dict[str, Any]
     lines: list[str] = field(default_factory=list)
-
-
-def money(value: float, currency: str | None) -> str:
-    """An amount for a sentence.
-
-    Examples
-    --------
-    >>> money(1234567.891, "USD")
-    'USD 1,234,568'
-    """
-    digits = 0 if abs(value) >= 1000 else 2
-    return f"{currency + ' ' if currency else ''}{value:,.{digits}f}"
 
 
 def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> Orders:
@@ -133,13 +121,16 @@ def history(
         f"  formula CLV {money(summary['formula_clv'], currency)}; repeat rate {summary['repeat_rate']:.1%}",
     ]
     if out is not None:
+        from forecast.reports.pages import history_page
+
         folder = Path(out)
         write_json(summary, folder / "summary.json")
         write_table(found.customers, folder / "customers.parquet")
         write_table(found.cohorts, folder / "cohorts.parquet")
         if found.by is not None:
             write_table(found.by, folder / "by.parquet")
-        lines.append(f"Wrote {folder}/summary.json, customers.parquet, cohorts.parquet")
+        write_text(history_page(found, _facts(orders)), folder / "history.html")
+        lines.append(f"Wrote {folder}/history.html, summary.json, customers.parquet, cohorts.parquet")
     return Outcome(dict(summary), lines)
 
 
@@ -156,7 +147,7 @@ def fit(
     parse_reference(name)  # before the work: the name must stay inside the folder
     model = fit_model(orders, as_of, purchases=purchases, method=method).save(Path(models) / name)
     path = Path(models) / str(model.name) / str(model.version)
-    lines = [repr(model)[1:-1], "", *_parameter_lines(model), "", f"Verdict: {model.verdict}."]
+    lines = [repr(model)[1:-1], "", *parameter_lines(model.summary()), "", f"Verdict: {model.verdict}."]
     lines.append(f"Saved as {model.name}@{model.version} in {path}")
     data = {
         "name": model.name,
@@ -168,13 +159,6 @@ def fit(
         "as_of": model.provenance["as_of"],
     }
     return Outcome(data, lines)
-
-
-def _parameter_lines(model: Model) -> list[str]:
-    return [
-        f"  {row.parameter:<6} {row.estimate:>12.5g}  (s.e. {row.standard_error:.3g}) {row.unit}".rstrip()
-        for row in model.summary().itertuples()
-    ]
 
 
 def score(
@@ -209,7 +193,7 @@ def score(
             if progress is not None:
                 progress("customers scored", done, len(histories))
     lines = portfolio_totals(own.clv, histories.to_frame(), days=days, by=by, seed=seed, **options)
-    told = _portfolio_lines(lines, check_levels(level), orders.currency)
+    told = portfolio_lines(lines, check_levels(level), orders.currency)
     name = f"{own.name}@{own.version}"
     head = f"{len(histories):,} customers as of {histories.as_of}, next {days} days, model {name}"
     data = {
@@ -232,20 +216,6 @@ def _with_days(table: pd.DataFrame) -> Any:
         place = found.schema.get_field_index(name)
         found = found.set_column(place, name, found.column(name).cast(pa.date32()))
     return found.replace_schema_metadata(None)
-
-
-def _portfolio_lines(lines: pd.DataFrame, levels: tuple[float, ...], currency: str | None) -> list[str]:
-    told = []
-    names = {"purchases": "purchases", "active": "customers who buy", "value": "value"}
-    for row in lines.to_dict("records"):
-        show = (lambda v: money(v, currency)) if row["target"] == "value" else (lambda v: f"{v:,.0f}")
-        spans = [
-            f"{label} % {show(row[f'lo-{label}'])} to {show(row[f'hi-{label}'])}"
-            for label in map(level_label, levels)
-        ]
-        group = "" if row["scope"] == "total" else f"{row['scope']} {row['group']}: "
-        told.append(f"  {group}{names[row['target']]} {show(row['expected'])} ({', '.join(spans)})")
-    return told
 
 
 def backtest(
@@ -286,23 +256,6 @@ def write_backtest(found: Backtest, folder: Path, facts: Mapping[str, Any]) -> N
     write_table(found.board, folder / "backtest.parquet")
     write_table(found.forecasts, folder / "forecasts.parquet")
     write_text(backtest_page(found, title="Backtest", facts=dict(facts)), folder / "backtest.html")
-
-
-def board_lines(found: Backtest) -> list[str]:
-    """The board for a terminal: one line a model, totals of orders and value."""
-    table = found.summary()
-    lines = []
-    for target in ("orders", "value"):
-        rows = table[table["target"] == target]
-        if not len(rows):
-            continue
-        lines.append(
-            f"{target}, {int(rows['origins'].max())} origins: error of totals (WAPE), bias, inside 90 %"
-        )
-        for row in rows.to_dict("records"):
-            hits = "" if np.isnan(row["hit_rate"]) else f"  {row['hit_rate']:.0%} inside"
-            lines.append(f"  {row['model']:<12} {row['wape']:>7.1%} {row['bias']:>+8.1%}{hits}")
-    return lines
 
 
 def models_list(models: Any = "models") -> Outcome:

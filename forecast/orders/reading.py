@@ -134,7 +134,9 @@ def _connect(config: Mapping[str, Any] | None) -> Any:
             f"duckdb_config is refused: {reason}", advice="Give for example {'memory_limit': '4GB'}."
         ) from None
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
+    # In a notebook without ipywidgets the bar is off and cannot even be switched off.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        connection.execute("SET enable_progress_bar = false")
     connection.execute("SET preserve_insertion_order = true")
     return connection
 
