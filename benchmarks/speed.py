@@ -346,10 +346,17 @@ class Bench:
         return result
 
     def ours(self, name: str) -> None:
-        self.run(name, 5, warm=True)
+        self.run(name, 9, warm=True)
 
     def __getitem__(self, name: str) -> float:
         return float(self.found[name]["median"])
+
+    def span(self, name: str) -> str:
+        """The median, and between which times it lies."""
+        seconds, digits = self.found[name]["seconds"], 3 if self[name] < 1 else 2
+        if len(seconds) == 1:
+            return f"{self[name]:.{digits}f}"
+        return f"{self[name]:.{digits}f} ({min(seconds):.{digits}f} to {max(seconds):.{digits}f})"
 
     def note(self, name: str, key: str) -> Any:
         return self.found[name]["note"].get(key)
@@ -376,8 +383,8 @@ def wall(command: list[str], repeats: int = 7) -> float:
     return float(np.median(seconds))
 
 
-def machine(date: str) -> list[str]:
-    """Processor, memory and versions; no names, no paths."""
+def machine(date: str, busy: str) -> list[str]:
+    """Processor, memory, versions, and how busy it was; no names, no paths."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -389,7 +396,7 @@ def machine(date: str) -> list[str]:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     return [
         f"{date}; {os.cpu_count()} cores ({model}), {memory:.0f} GB, {platform.system()}; "
-        f"Python {platform.python_version()}, {versions}."
+        f"Python {platform.python_version()}, {versions}.{busy}"
     ]
 
 
@@ -430,12 +437,12 @@ def rows(b: Bench, best: str, size: str, lines: str) -> list[tuple[str, ...]]:
     def row(what: str, ours: str, theirs: str, remark: str) -> tuple[str, ...]:
         known = np.isfinite(b[theirs])
         return (
-            what, f"{b[ours]:.3f}", f"{b[theirs]:.2f}" if known else "fails",
+            what, b.span(ours), b.span(theirs) if known else "fails",
             f"{b[theirs] / b[ours]:.0f} x" if known else "", b.peak(ours), b.peak(theirs), remark,
         )  # fmt: skip
 
     def alone(what: str, key: str, remark: str) -> tuple[str, ...]:
-        return (what, f"{b[key]:.3f}", "", "", b.peak(key), "", remark)
+        return (what, b.span(key), "", "", b.peak(key), "", remark)
 
     unit = {"their_fit_days": "days", "their_fit_weeks": "weeks"}[best]
     other = "their_fit_weeks" if unit == "days" else "their_fit_days"
@@ -493,6 +500,9 @@ def main() -> None:
         return
 
     begin = time.perf_counter()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    # Our fits use every core, lifetimes one, so company on the machine costs us more.
+    busy = f" Other work ran beside it: load {load:.1f} at the start." if load > 0.5 else ""
     with tempfile.TemporaryDirectory() as folder:
         _, table = measure(given.customers, given.orders or 2 * given.customers, Path(folder))
     python = sys.executable
@@ -509,16 +519,17 @@ def main() -> None:
     text = [
         "# Speed",
         "",
-        *machine(given.date),
+        *machine(given.date, busy),
         "",
-        "Medians of 5 (ours) and 3 (lifetimes, and both for orders to histories) in one run; each task in a "
-        "process of its own. Ours are warmed up once: Numba keeps compiled code on disk, and the two rows "
-        "\"ever\" give the cost of the first time. Memory is the peak beyond what data and imports hold "
-        "before the task. Customers are simulated from BG/NBD "
+        "Medians of 9 (ours) and 3 (lifetimes, and both for orders to histories) in one run, smallest and "
+        "largest in brackets; each task in a process of its own. Ours are warmed up once: Numba keeps "
+        "compiled code on disk, and the two rows \"ever\" give the cost of the first time. Memory is the "
+        "peak beyond what data and imports hold before the task. Our fits use every core, lifetimes one.",
+        "",
+        "Customers are simulated from BG/NBD "
         f"({', '.join(f'{k} = {v:g}' for k, v in TRUTH.items())}, days) and Gamma-Gamma, with first "
         "purchases spread evenly over two years, whole days, at most one purchase a day, no row repeated on "
-        "purpose. "
-        "lifetimes is tried in days and in weeks, and the faster of the two that converge counts. "
+        "purpose. lifetimes is tried in days and in weeks, and the faster of the two that converge counts. "
         "Write this file anew with `make bench`.",
         "",
         "| " + " | ".join(HEAD) + " |",
