@@ -358,6 +358,10 @@ class Bench:
             return f"{self[name]:.{digits}f}"
         return f"{self[name]:.{digits}f} ({min(seconds):.{digits}f} to {max(seconds):.{digits}f})"
 
+    def ratio(self, ours: str, theirs: str) -> str:
+        times = self[theirs] / self[ours]
+        return f"{times:.{0 if times >= 10 else 1}f} x"
+
     def note(self, name: str, key: str) -> Any:
         return self.found[name]["note"].get(key)
 
@@ -438,7 +442,7 @@ def rows(b: Bench, best: str, size: str, lines: str) -> list[tuple[str, ...]]:
         known = np.isfinite(b[theirs])
         return (
             what, b.span(ours), b.span(theirs) if known else "fails",
-            f"{b[theirs] / b[ours]:.0f} x" if known else "", b.peak(ours), b.peak(theirs), remark,
+            b.ratio(ours, theirs) if known else "", b.peak(ours), b.peak(theirs), remark,
         )  # fmt: skip
 
     def alone(what: str, key: str, remark: str) -> tuple[str, ...]:
