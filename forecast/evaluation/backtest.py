@@ -32,7 +32,7 @@ from forecast.summary import Histories, daily_purchases, new_customers, purchase
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest:
     """What a backtest found.
 
@@ -53,6 +53,11 @@ class Backtest:
     forecasts: pd.DataFrame
     tracking: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        cuts = [str(cut.date()) for cut in sorted(self.board["cutoff"].unique())]
+        models = [name for name in dict.fromkeys(self.board["model"]) if name != "actual"]
+        return f"<Backtest of {', '.join(models)} at {', '.join(cuts)}: see .summary()>"
 
     def summary(self) -> pd.DataFrame:
         """One row a model and target over all origins, see :func:`forecast.evaluation.board.summarise`."""

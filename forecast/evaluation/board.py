@@ -112,6 +112,7 @@ def summarise(board: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
+        Candidates that ran at fewer origins come last.
         ``model, target, origins, bias`` (pooled), ``mean_abs_error`` (mean of absolute relative errors),
         ``wape`` (pooled), ``hit_rate`` (share of origins inside the 90 % interval, NaN for rules),
         ``crps, gini`` (means over origins).
@@ -140,4 +141,9 @@ def summarise(board: pd.DataFrame) -> pd.DataFrame:
             }
         )
     found = pd.DataFrame(rows)
-    return found.sort_values(["target", "wape", "model"], ignore_index=True) if len(found) else found
+    if not len(found):
+        return found
+    # Who ran at fewer origins met other quarters, and does not compete.
+    short = found["origins"] < found.groupby("target")["origins"].transform("max")
+    order = found.assign(short=short).sort_values(["target", "short", "wape", "model"])
+    return order.drop(columns="short").reset_index(drop=True)

@@ -48,7 +48,8 @@ def normalised_gini(actual: Any, score: Any) -> float:
     best = _gini(actual, actual)
     if not (actual.sum() > 0 and best > 1e-12):
         return float("nan")
-    return _gini(actual, score) / best + 0.0
+    found = _gini(actual, score) / best
+    return found if abs(found) > 1e-9 else 0.0  # a constant score ranks nothing, to the last digit
 
 
 def spearman(actual: Any, score: Any) -> float:

@@ -5,15 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from forecast.errors import ArgumentError
 from forecast.maths import bgnbd, gammagamma, jets, kernels, nbd
 from forecast.maths.jets import JETS
+from forecast.maths.ops import NUMPY
 
-Objective = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
+
+class Objective(Protocol):
+    """A weighted log-likelihood: called, it gives value, gradient and Hessian."""
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]: ...
+
+    def value(self, theta: np.ndarray) -> float:
+        """The value alone."""
+        ...
+
+
+class TextSum:
+    """The weighted sum of a likelihood text over rows, for models without a compiled one."""
+
+    def __init__(self, text: Callable[..., Any], weight: np.ndarray, data: dict[str, np.ndarray]) -> None:
+        self._text, self._weight, self._data = text, weight, data
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        return jets.weighted_sum(self._text(JETS, *jets.variables(list(theta)), **self._data), self._weight)
+
+    def value(self, theta: np.ndarray) -> float:
+        """The value alone."""
+        return float(np.dot(self._weight, self._text(NUMPY, *theta.tolist(), **self._data)))
+
+
 Limit = tuple[Callable[[dict[str, float]], bool], str]
 
 
@@ -50,16 +75,19 @@ class ModelSpec:
     def parameters(self) -> tuple[str, ...]:
         return self.formulas.PARAMETERS
 
+    @property
+    def unconstrained(self) -> tuple[str, ...]:
+        return self.formulas.UNCONSTRAINED
+
+    def natural(self, *u: Any) -> tuple[Any, ...]:
+        """Natural parameters at unconstrained ones, elementwise."""
+        return self.formulas.natural(NUMPY, *u)
+
     def objective(self, weight: np.ndarray, **data: np.ndarray) -> Objective:
         """Weighted log-likelihood with gradient and Hessian, as a function of the parameters."""
         if self.compiled is not None:
             return self.compiled(**data, weight=weight)
-
-        def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-            text: Any = self.formulas.log_likelihood(JETS, *jets.variables(list(theta)), **data)
-            return jets.weighted_sum(text, weight)
-
-        return evaluate
+        return TextSum(self.formulas.log_likelihood, weight, data)
 
 
 _SAME_RATE: Limit = (

@@ -15,7 +15,7 @@ from forecast.maths import nbd
 from forecast.maths.ops import log_beta
 
 PARAMETERS = ("r", "alpha", "a", "b")
-TIME_PARAMETERS = ("alpha",)
+UNCONSTRAINED = ("log_r", "log_alpha", "logit_dropout", "log_certainty")
 
 
 def log_likelihood(ops: Any, r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: Any) -> Any:
@@ -38,6 +38,18 @@ def log_likelihood(ops: Any, r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x:
     )
     left = ops.where(x > 0, ops.softplus(odds), 0.0)
     return nbd.log_likelihood(ops, r, alpha, x=x, t_x=t_x, T=T) + stay + left
+
+
+def natural(ops: Any, log_r: Any, log_alpha: Any, logit_dropout: Any, log_certainty: Any) -> tuple[Any, ...]:
+    """Natural parameters from unconstrained ones: ``a / (a + b)`` and ``a + b`` are less entangled."""
+    mean = 1.0 / (1.0 + ops.exp(-logit_dropout))
+    certainty = ops.exp(log_certainty)
+    return ops.exp(log_r), ops.exp(log_alpha), mean * certainty, (1.0 - mean) * certainty
+
+
+def unconstrained(r: Any, alpha: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    """Inverse of :func:`natural`."""
+    return np.log(r), np.log(alpha), np.log(a) - np.log(b), np.log(a + b)
 
 
 def log_odds_left(r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: Any) -> Any:

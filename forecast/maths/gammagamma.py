@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 PARAMETERS = ("p", "q", "gamma")
-MONEY_PARAMETERS = ("gamma",)
+UNCONSTRAINED = ("log_p", "log_q_minus_1", "log_gamma")
 
 
 def log_likelihood(ops: Any, p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> Any:
@@ -34,6 +34,16 @@ def log_likelihood(ops: Any, p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> A
         + shape * ops.log(n)
         - (shape + q) * ops.log(gamma + n * m)
     )
+
+
+def natural(ops: Any, log_p: Any, log_q_minus_1: Any, log_gamma: Any) -> tuple[Any, ...]:
+    """Natural parameters from unconstrained ones; ``q > 1``, so the mean spend is finite."""
+    return ops.exp(log_p), 1.0 + ops.exp(log_q_minus_1), ops.exp(log_gamma)
+
+
+def unconstrained(p: Any, q: Any, gamma: Any) -> tuple[Any, ...]:
+    """Inverse of :func:`natural`."""
+    return np.log(p), np.log(q - 1.0), np.log(gamma)
 
 
 def expected_value(p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> Any:

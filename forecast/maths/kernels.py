@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy.special import betaln, gammaln
 
 from forecast.maths import jets
 from forecast.maths.jets import JETS
@@ -200,6 +201,23 @@ class BGNBDSum:
         hessian += upper + np.triu(upper, 1).T
         return value + s[0], gradient, hessian
 
+    def value(self, theta: np.ndarray) -> float:
+        """The value alone, in one thread: draws are spread over threads by the caller."""
+        r, alpha, a, b = (float(v) for v in theta)
+        x, log_t = self._x, np.log(alpha + self._times)
+        per_x = gammaln(r + x) - gammaln(r) + r * math.log(alpha) + betaln(a, b + x) - betaln(a, b)
+        total = float(np.dot(per_x, self._x_weight)) - float(
+            np.dot(r * self._age_weight + self._age_x, log_t)
+        )
+        if not self._rows:
+            return total
+        top = np.arange(float(self._x[-1]) + 1.0)
+        log_b = np.log(b + np.maximum(top, 1.0) - 1.0)
+        return total + _bgnbd_row_values(
+            0, self._rows, self._row_x, self._row_first, self._row_last, self._row_weight,
+            r, math.log(a), log_t, log_b,
+        )  # fmt: skip
+
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
 def _gammagamma_rows(
@@ -219,6 +237,36 @@ def _gammagamma_rows(
         out[4] += w * inverse * inverse
         out[5] += wn * inverse * inverse
     return out
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def _bgnbd_row_values(
+    begin: int,
+    end: int,
+    x: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    weight: np.ndarray,
+    r: float,
+    log_a: float,
+    log_t: np.ndarray,
+    log_b: np.ndarray,
+) -> float:
+    total = 0.0
+    for i in range(begin, end):
+        u = log_a - log_b[x[i]] + (r + x[i]) * (log_t[last[i]] - log_t[first[i]])
+        total += weight[i] * (max(u, 0.0) + math.log1p(math.exp(-abs(u))))
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def _gammagamma_row_values(n: np.ndarray, total: np.ndarray, weight: np.ndarray, gamma: float) -> tuple:
+    plain, counted = 0.0, 0.0
+    for i in range(n.size):
+        level = weight[i] * math.log(gamma + total[i])
+        plain += level
+        counted += n[i] * level
+    return plain, counted
 
 
 class GammaGammaSum:
@@ -258,3 +306,12 @@ class GammaGammaSum:
         gradient += np.array([self._log_total - s[1], -s[0], -(pv * s[3] + qv * s[2])])
         cross = np.array([[0.0, 0.0, -s[3]], [0.0, 0.0, -s[2]], [-s[3], -s[2], pv * s[5] + qv * s[4]]])
         return value, gradient, hessian + cross
+
+    def value(self, theta: np.ndarray) -> float:
+        """The value alone, in one thread: draws are spread over threads by the caller."""
+        p, q, gamma = (float(v) for v in theta)
+        n = self._sizes
+        per_size = gammaln(p * n + q) - gammaln(p * n) - gammaln(q) + q * math.log(gamma) + p * n * np.log(n)
+        total = float(np.dot(per_size, self._size_weight)) + p * self._log_total - self._log_mean
+        s = _gammagamma_row_values(self._n, self._total, self._weight, gamma)
+        return total - (p * s[1] + q * s[0])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 PARAMETERS = ("r", "alpha")
-TIME_PARAMETERS = ("alpha",)
+UNCONSTRAINED = ("log_r", "log_alpha")
 
 
 def log_likelihood(ops: Any, r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) -> Any:
@@ -24,6 +24,16 @@ def log_likelihood(ops: Any, r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) ->
     -0.693147
     """
     return ops.gammaln(r + x) - ops.gammaln(r) + r * ops.log(alpha) - (r + x) * ops.log(alpha + T)
+
+
+def natural(ops: Any, log_r: Any, log_alpha: Any) -> tuple[Any, ...]:
+    """Natural parameters from unconstrained ones, in any namespace of operations."""
+    return ops.exp(log_r), ops.exp(log_alpha)
+
+
+def unconstrained(r: Any, alpha: Any) -> tuple[Any, ...]:
+    """Inverse of :func:`natural`."""
+    return np.log(r), np.log(alpha)
 
 
 def log_odds_left(r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) -> Any:

@@ -27,7 +27,7 @@ class Line:
         return kind_of_code(self.code)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reconciliation:
     """Rows in = used + merged + rejected, and value in = used + rejected, file by file.
 
@@ -146,6 +146,9 @@ class Reconciliation:
         if not self.has_value:
             return ""
         return f"{value:,.2f}" + (f" {self.currency}" if self.currency else "")
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         table = self._table()

@@ -158,9 +158,9 @@ def test_a_flat_likelihood_without_a_known_limit_is_refused(monkeypatch: pytest.
 
 
 def test_a_search_that_does_not_settle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from forecast.fitting import mle
+    from forecast.fitting import search
 
-    monkeypatch.setattr(mle, "_MOST_STEPS", 1)
+    monkeypatch.setattr(search, "_MOST_STEPS", 1)
     with pytest.raises(FitError, match="did not settle in 1 steps"):
         BetaGeoNBD().fit(simulated(300, 1))
 
