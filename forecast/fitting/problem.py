@@ -38,6 +38,9 @@ class Problem:
     customers : int
     start : tuple of float
         Natural parameters on the scaled data.
+    weight : ndarray, shape (rows,)
+    data : dict of str to ndarray, shape (rows,)
+        The rows behind the objective, in the input's unit.
     """
 
     spec: ModelSpec
@@ -46,6 +49,8 @@ class Problem:
     shift: float
     customers: int
     start: tuple[float, ...]
+    weight: np.ndarray
+    data: dict[str, np.ndarray]
 
     @property
     def factor(self) -> np.ndarray:
@@ -108,8 +113,15 @@ class _Scaled:
         return self._inner.value(theta * self._factor) + self._shift
 
 
-def purchase_problem(spec: ModelSpec, counts: PurchaseCounts) -> Problem:
+def purchase_problem(spec: ModelSpec, counts: PurchaseCounts, scale: float | None = None) -> Problem:
     """The likelihood of purchase histories, after the checks that no likelihood can make.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    counts : PurchaseCounts
+    scale : float, optional
+        Unit of time in which priors speak; the mean age by default.
 
     Raises
     ------
@@ -131,27 +143,31 @@ def purchase_problem(spec: ModelSpec, counts: PurchaseCounts) -> Problem:
             advice="If every customer has exactly one order, check that customer_id is not an order id; "
             "else wait for repeat purchases and use the historical baseline.",
         )
-    scale = float(np.dot(counts.weight, counts.T) / total)
-    if scale <= 0:
+    age = float(np.dot(counts.weight, counts.T) / total)
+    if age <= 0:
         raise FitError(
             "every customer's first purchase is on as_of, so no time has passed to learn from",
             where=who,
             advice="Choose a later as_of.",
         )
+    scale = age if scale is None else scale
     mean = float(np.dot(counts.weight, counts.x) / total)
     variance = float(np.dot(counts.weight, (counts.x - mean) ** 2) / total)
-    start = spec.formulas.start(mean, variance)
+    start = tuple(
+        value * age / scale if name in spec.scaled else value
+        for name, value in zip(spec.parameters, spec.formulas.start(mean, variance), strict=True)
+    )
     factor = np.array([scale if name in spec.scaled else 1.0 for name in spec.parameters])
 
-    def objective(rows: PurchaseCounts) -> Objective:
-        inner = spec.objective(rows.weight, x=rows.x, t_x=rows.t_x, T=rows.T)
-        return _Scaled(inner, factor, float(np.dot(rows.weight, rows.x)) * math.log(scale))
+    def problem(rows: PurchaseCounts, start: tuple[float, ...]) -> Problem:
+        data = {"x": rows.x, "t_x": rows.t_x, "T": rows.T}
+        shift = float(np.dot(rows.weight, rows.x)) * math.log(scale)
+        objective = _Scaled(spec.objective(rows.weight, **data), factor, shift)
+        return Problem(spec, objective, scale, -shift, rows.customers, start, rows.weight, data)
 
     if len(counts.x) > _MANY_ROWS:  # come near on every k-th row first: the last steps cost the most
-        sample = Problem(spec, objective(counts.every(len(counts.x) // _FEW_ROWS)), scale, 0.0, 0, start)
-        start = _rough(sample)
-    shift = -mean * total * math.log(scale)
-    return Problem(spec, objective(counts), scale, shift, counts.customers, start)
+        start = _rough(problem(counts.every(len(counts.x) // _FEW_ROWS), start))
+    return problem(counts, start)
 
 
 def _rough(sample: Problem) -> tuple[float, ...]:
@@ -164,8 +180,15 @@ def _rough(sample: Problem) -> tuple[float, ...]:
     return tuple(np.exp(found.at).tolist()) if clear else sample.start
 
 
-def spend_problem(spec: ModelSpec, counts: SpendCounts) -> Problem:
+def spend_problem(spec: ModelSpec, counts: SpendCounts, scale: float | None = None) -> Problem:
     """The likelihood of customers' mean purchase values.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    counts : SpendCounts
+    scale : float, optional
+        Unit of money in which priors speak; the mean value by default.
 
     Raises
     ------
@@ -180,16 +203,18 @@ def spend_problem(spec: ModelSpec, counts: SpendCounts) -> Problem:
             where=who,
             advice="Wait for repeat purchases, or use the mean purchase value.",
         )
-    scale = float(np.dot(counts.weight, counts.mean) / total)
-    variance = float(np.dot(counts.weight, (counts.mean / scale - 1.0) ** 2) / total)
+    mean = float(np.dot(counts.weight, counts.mean) / total)
+    variance = float(np.dot(counts.weight, (counts.mean / mean - 1.0) ** 2) / total)
     if variance < 1e-12:
         raise FitError(
             f"all customers have the same mean purchase value, so {spec.title} cannot be fitted",
             where=who,
             advice="Use the mean purchase value itself.",
         )
+    scale = mean if scale is None else scale
     factor = np.array([scale if name in spec.scaled else 1.0 for name in spec.parameters])
     shift = total * math.log(scale)
-    inner = spec.objective(counts.weight, n=counts.n, m=counts.mean)
-    objective = _Scaled(inner, factor, shift)
-    return Problem(spec, objective, scale, -shift, counts.customers, spec.formulas.start(1.0, variance))
+    data = {"n": counts.n, "m": counts.mean}
+    objective = _Scaled(spec.objective(counts.weight, **data), factor, shift)
+    start = spec.formulas.start(mean / scale, variance * (mean / scale) ** 2)
+    return Problem(spec, objective, scale, -shift, counts.customers, start, counts.weight, data)
