@@ -106,7 +106,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_orders(fit)
     fit.add_argument("--name", required=True, help="name of the model")
     fit.add_argument("--purchases", default="bg-nbd", choices=["bg-nbd", "nbd"], help="(default: bg-nbd)")
-    fit.add_argument("--method", default="mle", choices=["mle"], help="(default: mle)")
+    fit.add_argument("--method", default="laplace", choices=["laplace", "mle"], help="(default: laplace)")
+    fit.add_argument("--priors", metavar="FILE", help="TOML file that overrides the weak priors")
+    fit.add_argument("--seed", type=int, default=0, help="(default: 0)")
     _add_models(fit)
     _add_output(fit)
 
@@ -215,7 +217,14 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         return pipeline.history(orders, as_of=o.as_of, margin=o.margin, by=o.by, out=o.out)
     if o.command == "fit":
         return pipeline.fit(
-            orders, o.name, models=o.models, as_of=o.as_of, purchases=o.purchases, method=o.method
+            orders,
+            o.name,
+            models=o.models,
+            as_of=o.as_of,
+            purchases=o.purchases,
+            method=o.method,
+            priors=o.priors,
+            seed=o.seed,
         )
     if o.command == "score":
         return pipeline.score(

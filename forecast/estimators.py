@@ -15,11 +15,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from forecast.errors import ArgumentError
-from forecast.fitting import Fitted, ModelSpec, fit_purchases, fit_spend
+from forecast.fitting import Fitted, ModelSpec, check_method, fit_purchases, fit_spend
 from forecast.fitting.spec import BG_NBD, GAMMA_GAMMA
 from forecast.fitting.spec import NBD as NBD_SPEC
 from forecast.maths import bgprocess, gammagamma
-from forecast.predict.customers import ClvModel, Customers, predict_customers
+from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
 from forecast.summary.checks import as_frame, check_histories
 from forecast.summary.statistics import group_purchases, group_spend
 
@@ -39,12 +39,14 @@ def _positive(value: Any, name: str) -> float:
 class _Estimator(BaseEstimator):
     _spec: ClassVar[ModelSpec]
 
-    def __init__(self, method: str = "mle") -> None:
+    def __init__(self, method: str = "mle", priors: Any = None, random_state: int = 0) -> None:
         self.method = method
+        self.priors = priors
+        self.random_state = random_state
 
-    def _check_method(self) -> None:
-        if self.method != "mle":
-            raise ArgumentError(f"there is no method {self.method!r}", advice="Choose 'mle'.")
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"method": self.method, "priors": self.priors, "seed": self.random_state}
 
     def _keep(self, fitted: Fitted) -> Self:
         self.fitted_ = fitted
@@ -102,7 +104,7 @@ class _Estimator(BaseEstimator):
 
 class _PurchaseEstimator(_Estimator):
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit by maximum likelihood.
+        """Fit.
 
         Parameters
         ----------
@@ -121,10 +123,10 @@ class _PurchaseEstimator(_Estimator):
         FitError
             When the data do not identify the model.
         """
-        self._check_method()
+        check_method(self.method)
         columns = check_histories(X)
         counts = group_purchases(columns["frequency"], columns["recency"], columns["T"])
-        return self._keep(fit_purchases(self._spec, counts))
+        return self._keep(fit_purchases(self._spec, counts, **self._how))
 
     def _columns(self, X: Any) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         check_is_fitted(self)
@@ -199,12 +201,15 @@ class _PurchaseEstimator(_Estimator):
             )
         frame, c = self._columns(X)
         counts = np.arange(int(max_purchases) + 1)
-        (draw,) = self.fitted_.each_draw()
-        x, T = c["frequency"][:, None], c["T"][:, None]
-        r, alpha, a, b = self._spec.formulas.if_alive(*draw, x=x, T=T)
-        alive = self.p_alive(frame).to_numpy()[:, None]
-        mass = alive * bgprocess.pmf(r, alpha, a, b, days, counts[None, :])
-        mass[:, 0] += 1.0 - alive[:, 0]
+        customers = Customers(c["frequency"], c["recency"], c["T"])
+        x, T = customers.x[:, None], customers.T[:, None]
+        draws = self.fitted_.predictive_draws()
+        mass = np.zeros((len(frame), len(counts)))
+        for draw in draws:
+            alive = np.exp(log_p_alive(self.fitted_, draw, customers))[:, None]
+            r, alpha, a, b = self._spec.formulas.if_alive(*draw, x=x, T=T)
+            mass += alive * bgprocess.pmf(r, alpha, a, b, days, counts[None, :]) / len(draws)
+            mass[:, 0] += (1.0 - alive[:, 0]) / len(draws)
         return pd.DataFrame(mass, index=frame.index, columns=pd.Index(counts, name="purchases"))
 
     def expected_purchases_new(self, horizon: Any) -> np.ndarray:
@@ -256,8 +261,8 @@ class _PurchaseEstimator(_Estimator):
             raise ArgumentError("T is negative or not finite", advice="Give each customer's age, from 0 up.")
         ahead = 0.0 if horizon is None else _positive(horizon, "horizon")
         rng = np.random.default_rng(seed)
-        (draw,) = self.fitted_.each_draw()
-        rate, leave, gone = self._spec.formulas.newcomer(rng, len(ages), *draw)
+        point = self.fitted_.parameters.values()
+        rate, leave, gone = self._spec.formulas.newcomer(rng, len(ages), *point)
         x, t_x, alive, future = bgprocess.walk(rng, rate, leave, gone, ages, ahead)
         frame = pd.DataFrame({"frequency": x, "recency": t_x, "T": ages, "alive": alive})
         if horizon is not None:
@@ -270,8 +275,13 @@ class BetaGeoNBD(_PurchaseEstimator):
 
     Parameters
     ----------
-    method : {'mle'}
-        Maximum likelihood with exact gradient and Hessian.
+    method : {'mle', 'laplace'}
+        Maximum likelihood, or draws of the posterior from a Gaussian at its mode with smoothed
+        importance weights.
+    priors : mapping, optional
+        Overrides of the weak priors, for ``laplace``.
+    random_state : int
+        Seed of the draws.
 
     Attributes
     ----------
@@ -308,7 +318,8 @@ class NBD(_PurchaseEstimator):
 
     Parameters
     ----------
-    method : {'mle'}
+    method, priors, random_state
+        As in :class:`BetaGeoNBD`.
 
     References
     ----------
@@ -329,7 +340,8 @@ class GammaGamma(_Estimator):
 
     Parameters
     ----------
-    method : {'mle'}
+    method, priors, random_state
+        As in :class:`BetaGeoNBD`.
 
     Attributes
     ----------
@@ -356,7 +368,8 @@ class GammaGamma(_Estimator):
     @property
     def population_mean_(self) -> float:
         check_is_fitted(self)
-        return float(gammagamma.expected_value(*self.fitted_.each_draw()[0], n=0.0, m=0.0))
+        draws = self.fitted_.predictive_draws()
+        return float(np.mean([gammagamma.expected_value(*draw, n=0.0, m=0.0) for draw in draws]))
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit on customers with at least one valued repeat purchase.
@@ -374,9 +387,10 @@ class GammaGamma(_Estimator):
         FitError
             When spend cannot be identified, or its mean would be infinite (``q <= 1``).
         """
-        self._check_method()
+        check_method(self.method)
         columns = check_histories(X, purchases=False, spend=True)
-        return self._keep(fit_spend(group_spend(columns["monetary_count"], columns["monetary_value"])))
+        counts = group_spend(columns["monetary_count"], columns["monetary_value"])
+        return self._keep(fit_spend(counts, **self._how))
 
     def predict(self, X: Any) -> pd.Series:
         """Expected value of a purchase of each customer; the population's without history.
@@ -395,7 +409,7 @@ class GammaGamma(_Estimator):
         check_is_fitted(self)
         frame = as_frame(X)
         columns = check_histories(frame, purchases=False, spend=True)
-        ((p, q, gamma),) = self.fitted_.each_draw()
-        n = columns["monetary_count"]
-        values = gammagamma.expected_value(p, q, gamma, n=n, m=columns["monetary_value"])
+        n, m = columns["monetary_count"], columns["monetary_value"]
+        draws = self.fitted_.predictive_draws()
+        values = sum(gammagamma.expected_value(*draw, n=n, m=m) for draw in draws) / len(draws)
         return pd.Series(values, index=frame.index, name="expected_purchase_value")

@@ -14,17 +14,29 @@ import pandas as pd
 
 from forecast.errors import ArgumentError, StoreError
 from forecast.evaluation.candidates import fit_clv
-from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
+from forecast.fitting import GAMMA_GAMMA, Fitted, check_method, purchase_model
 from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import Histories, purchase_histories
 
+_METHODS = {
+    "mle": "maximum likelihood",
+    "laplace": "the posterior's mode and weighted draws",
+    "given": "given parameters",
+}
 _MUST_MATCH = ("currency", "value_policy", "zero_value")
 
 
 def fit(
-    orders: Any, as_of: Any = None, *, purchases: str = "bg-nbd", method: str = "mle", name: str | None = None
+    orders: Any,
+    as_of: Any = None,
+    *,
+    purchases: str = "bg-nbd",
+    method: str = "laplace",
+    priors: Any = None,
+    seed: int = 0,
+    name: str | None = None,
 ) -> Model:
     """Fit a purchase model and, where orders carry money, Gamma-Gamma spend.
 
@@ -34,7 +46,12 @@ def fit(
     as_of : date or ISO string, optional
         Last day to learn from, inclusive; the latest order day by default.
     purchases : {'bg-nbd', 'nbd'}
-    method : {'mle'}
+    method : {'laplace', 'mle'}
+        Draws of the posterior, or the maximum of the likelihood with standard errors.
+    priors : mapping, optional
+        Overrides of the weak priors: ``{"log_r": {"mean": 0.0, "sd": 1.0}}``, on parameters scaled by
+        the mean age and the mean value.
+    seed : int
     name : str, optional
         Kept in the model.
 
@@ -58,15 +75,14 @@ def fit(
     >>> model
     <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
     """
-    if method != "mle":
-        raise ArgumentError(f"there is no method {method!r}", advice="Choose mle.")
+    check_method(method)
     purchase_model(purchases)
     histories = purchase_histories(orders, as_of)
-    found = fit_clv(histories, purchases)
-    return Model(found, _provenance(orders, histories), name=name)
+    found = fit_clv(histories, purchases, method, priors=priors, seed=seed)
+    return Model(found, _provenance(orders, histories, seed), name=name)
 
 
-def _provenance(orders: Any, histories: Histories) -> dict[str, Any]:
+def _provenance(orders: Any, histories: Histories, seed: int) -> dict[str, Any]:
     reconciliation = orders.reconciliation
     return {
         "as_of": histories.as_of.isoformat(),
@@ -82,7 +98,7 @@ def _provenance(orders: Any, histories: Histories) -> dict[str, Any]:
         "fingerprint": orders.until(histories.as_of).fingerprint,
         "reconciliation": reconciliation.summary(),
         "time_unit": "days",
-        "seed": None,
+        "seed": seed,
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("clv-forecast", "numpy", "scipy", "duckdb")},
@@ -337,8 +353,8 @@ class Model:
         lines = [
             f"# {name or self.name or 'model'}: {self.title}",
             "",
-            f"Fitted by maximum likelihood on {p['customers']:,} customers with orders from "
-            f"{p['first_day']} to {p['as_of']} (inclusive).",
+            f"Fitted by {_METHODS[self.purchases.method]} on {p['customers']:,} customers with orders "
+            f"from {p['first_day']} to {p['as_of']} (inclusive).",
             "",
             f"**Verdict.** {self.verdict}.",
             "",
@@ -360,8 +376,12 @@ class Model:
     def _definitions(self) -> list[str]:
         lines = [
             "- A purchase is all orders of one customer on one day of the shop; time is in days.",
-            "- Expected values are means. Intervals are predictive: they cover what a customer will do, "
-            "given the parameters; the uncertainty of the parameters themselves is not in them yet.",
+            "- Expected values are means. Intervals are predictive: they cover what a customer will do"
+            + (
+                ", given the parameters; how uncertain these are is not in them."
+                if self.purchases.method == "mle"
+                else " and how uncertain the parameters are; a level that drifts is not in them."
+            ),
         ]
         if self.purchases.spec.name == "bg-nbd":
             lines.append(

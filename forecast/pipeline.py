@@ -17,6 +17,7 @@ import pandas as pd
 from forecast.errors import ArgumentError, InputError
 from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.backtest import backtest as run_backtest
+from forecast.fitting.priors import read_priors
 from forecast.history import historical_clv
 from forecast.model import fit as fit_model
 from forecast.model import load
@@ -141,11 +142,15 @@ def fit(
     models: Any = "models",
     as_of: Any = None,
     purchases: str = "bg-nbd",
-    method: str = "mle",
+    method: str = "laplace",
+    priors: Any = None,
+    seed: int = 0,
 ) -> Outcome:
     """Fit a model and save it as the next version of its name."""
     parse_reference(name)  # before the work: the name must stay inside the folder
-    model = fit_model(orders, as_of, purchases=purchases, method=method).save(Path(models) / name)
+    overrides = None if priors is None else read_priors(priors)
+    options: dict[str, Any] = {"purchases": purchases, "method": method, "priors": overrides, "seed": seed}
+    model = fit_model(orders, as_of, **options).save(Path(models) / name)
     path = Path(models) / str(model.name) / str(model.version)
     lines = [repr(model)[1:-1], "", *parameter_lines(model.summary()), "", f"Verdict: {model.verdict}."]
     lines.append(f"Saved as {model.name}@{model.version} in {path}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,8 +68,24 @@ class Forecasts:
     counts: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def fit_clv(histories: Histories, purchases: str = "bg-nbd") -> ClvModel:
+def fit_clv(
+    histories: Histories,
+    purchases: str = "bg-nbd",
+    method: str = "laplace",
+    *,
+    priors: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> ClvModel:
     """Fit a purchase model and, where orders carry money, Gamma-Gamma, on sufficient statistics.
+
+    Parameters
+    ----------
+    histories : Histories
+    purchases : str
+    method : {'laplace', 'mle'}
+    priors : mapping, optional
+        Overrides of the weak priors.
+    seed : int
 
     Raises
     ------
@@ -78,11 +95,13 @@ def fit_clv(histories: Histories, purchases: str = "bg-nbd") -> ClvModel:
         When the data do not identify it.
     """
     spec = purchase_model(purchases)
-    fitted = fit_purchases(spec, PurchaseCounts(*histories.purchase_counts()))
+    fitted = fit_purchases(
+        spec, PurchaseCounts(*histories.purchase_counts()), method, priors=priors, seed=seed
+    )
     spend = SpendCounts(*histories.spend_counts())
     if not len(spend.n):
         return ClvModel(fitted)
-    return ClvModel(fitted, fit_spend(spend), histories.paid_share)
+    return ClvModel(fitted, fit_spend(spend, method=method, priors=priors, seed=seed), histories.paid_share)
 
 
 def default_candidates(has_value: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ class Verdict:
 
     Attributes
     ----------
-    code : {'converged', 'boundary'}
+    code : {'converged', 'boundary', 'doubtful'}
     text : str
         The same in words, with the consequence.
     """
@@ -76,6 +77,31 @@ class Fitted:
         columns = [self.draws[name] for name in self.spec.parameters]
         return [tuple(float(v) for v in row) for row in zip(*columns, strict=True)]
 
+    def thinned(self, most: int) -> list[tuple[float, ...]]:
+        """At most so many draws, evenly taken from all."""
+        every = self.each_draw()
+        if len(every) <= most:
+            return every
+        return [every[i] for i in np.linspace(0, len(every) - 1, most).round().astype(int)]
+
+    def predictive_draws(self) -> list[tuple[float, ...]]:
+        """As many draws as predictions need: enough to know means to 0.2 %, and no fewer than 32.
+
+        A model of a million customers is sure of itself and needs few; how many are taken depends on
+        the model alone, never on who is scored.
+        """
+        every = self.each_draw()
+        if len(every) == 1:
+            return every
+        typical = self.spec.formulas.typical(*(self.draws[name] for name in self.spec.parameters), self.scale)
+        noise = float(np.std(typical) / np.mean(typical))
+        return self.thinned(int(np.clip(math.ceil((noise / 0.002) ** 2), 32, len(every))))
+
+    @property
+    def scale(self) -> float:
+        """Mean age or mean value of the customers it was fitted on; 1 where it was not."""
+        return float(self.extra.get("scale", 1.0))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the artifact."""
         return {
@@ -88,14 +114,20 @@ class Fitted:
             "customers": self.customers,
             "verdict": {"code": self.verdict.code, "text": self.verdict.text},
             "extra": self.extra,
+            **({"draws": {name: v.tolist() for name, v in self.draws.items()}} if self._many else {}),
         }
+
+    @property
+    def _many(self) -> bool:
+        return len(next(iter(self.draws.values()))) > 1
 
     @classmethod
     def from_dict(cls, spec: ModelSpec, data: dict[str, Any]) -> Fitted:
         """Inverse of :meth:`to_dict`."""
+        kept = data.get("draws", data["parameters"])
         return cls(
             spec=spec,
-            draws={name: np.array([float(data["parameters"][name])]) for name in spec.parameters},
+            draws={name: np.atleast_1d(np.array(kept[name], dtype=float)) for name in spec.parameters},
             method=data["method"],
             covariance=np.array(data["covariance"], dtype=float),
             log_likelihood=float(data["log_likelihood"]),

@@ -65,6 +65,12 @@ def if_alive(r: Any, alpha: Any, a: Any, b: Any, *, x: Any, T: Any) -> tuple[Any
     return r + x, alpha + T, a, b + x
 
 
+def typical(r: Any, alpha: Any, a: Any, b: Any, scale: float) -> Any:
+    """Roughly the purchases of a new customer in ``scale``: what draws disagree about."""
+    rate = r / alpha * scale
+    return rate / (1.0 + rate * a / (a + b))
+
+
 def newcomer(
     rng: np.random.Generator, size: int, r: float, alpha: float, a: float, b: float
 ) -> tuple[Any, Any, Any]:

@@ -60,6 +60,11 @@ def expected_value(p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> Any:
     return p * (gamma + total) / (p * np.asarray(n) + q - 1.0)
 
 
+def typical(p: Any, q: Any, gamma: Any, scale: float) -> Any:
+    """Median-like spend of a new customer (the mean has heavy tails near ``q = 1``)."""
+    return p * gamma / q
+
+
 def newcomer(rng: np.random.Generator, size: int, p: float, q: float, gamma: float) -> np.ndarray:
     """Draw the rates ``nu`` of new customers; their mean spend is ``p / nu``."""
     return rng.gamma(q, 1.0 / gamma, size)

@@ -46,6 +46,11 @@ def if_alive(r: Any, alpha: Any, *, x: Any, T: Any) -> tuple[Any, Any, Any, Any]
     return r + x, alpha + T, 0.0, 1.0
 
 
+def typical(r: Any, alpha: Any, scale: float) -> Any:
+    """Expected purchases of a new customer in ``scale``, up to drop-out: what draws disagree about."""
+    return r / alpha * scale
+
+
 def newcomer(rng: np.random.Generator, size: int, r: float, alpha: float) -> tuple[Any, Any, Any]:
     """Draw ``(purchase rate, drop-out chance, gone after the first purchase)`` of new customers."""
     return rng.gamma(r, 1.0 / alpha, size), np.zeros(size), np.zeros(size, dtype=bool)

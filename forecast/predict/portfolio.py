@@ -16,9 +16,10 @@ from numba import njit
 
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
-from forecast.predict.tables import purchase_tables
+from forecast.predict.tables import Pairs, expected_and_discount, tail_table
 
 _BLOCK = 16_384
+PARAMETER_DRAWS = 200
 
 
 @njit(cache=True, nogil=True)
@@ -94,7 +95,8 @@ def simulate_totals(
         Group of each customer, 0, 1, …; one group by default.
     draws : int
     seed : int
-        Every block of customers has its own spawned stream, so thread count cannot change a number.
+        Every draw of the parameters and block of customers has its own spawned stream, so thread count
+        cannot change a number.
 
     Returns
     -------
@@ -103,37 +105,50 @@ def simulate_totals(
         ``value``.
     """
     margin, discount_rate = check_margin(margin), check_discount_rate(discount_rate)
-    (draw,) = model.purchases.each_draw()
     size = len(customers)
     group = np.zeros(size, np.int64) if groups is None else np.asarray(groups, np.int64)
     count = int(group.max()) + 1 if size else 1
     totals = {name: np.zeros((count, draws)) for name in ("purchases", "value", "active")}
+    purchases = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
+    spend = customers.spend() if model.spend is not None else None
+    spends = [] if model.spend is None or spend is None else model.spend.thinned(len(purchases))
+    if spend is None:
+        del totals["value"]
     if size == 0:
         return totals
-    p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
-    tables = purchase_tables(model.purchases, draw, customers.x, customers.T, days, discount_rate)
-    p, shape, scale = 0.0, np.ones(size), np.ones(size)
-    spend = customers.spend()
-    if model.spend is not None and spend is not None:
-        ((p, q, gamma),) = model.spend.each_draw()
-        shape = q + p * spend[0]
-        scale = (gamma + spend[1]) * margin * tables.discount[tables.index]
-    begins = range(0, size, _BLOCK)
-    seeds = np.random.SeedSequence(seed).spawn(len(begins))
+    pairs = Pairs.of(customers.x, customers.T)
+    columns = np.array_split(np.arange(draws), len(purchases))
+    seeds = np.random.SeedSequence(seed).spawn(len(purchases))
 
-    def run(begin: int, own: np.random.SeedSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rows = slice(begin, begin + _BLOCK)
-        return _simulate(
-            np.random.default_rng(own), tables.index[rows], p_alive[rows], tables.offsets, tables.tails,
-            group[rows], count, draws, p, shape[rows], scale[rows], model.paid_share,
-        )  # fmt: skip
+    def run(number: int) -> list[np.ndarray]:
+        """All customers under one draw of the parameters; its stream is its own."""
+        draw = purchases[number]
+        p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
+        offsets, tails = tail_table(model.purchases, draw, pairs, days)
+        p, shape, scale = 0.0, np.ones(1), np.ones(1)
+        if spend is not None:
+            p, q, gamma = spends[number % len(spends)]
+            shape, scale = q + p * spend[0], (gamma + spend[1]) * margin
+            if discount_rate > 0.0:
+                factor = expected_and_discount(model.purchases, draw, pairs, days, discount_rate)[1]
+                scale = scale * factor[pairs.index]
+        begins = range(0, size, _BLOCK)
+        own = seeds[number].spawn(len(begins))
+        parts = [
+            _simulate(
+                np.random.default_rng(own[b]), pairs.index[rows], p_alive[rows], offsets, tails, group[rows],
+                count, len(columns[number]), p, shape[rows] if p else shape, scale[rows] if p else scale,
+                model.paid_share,
+            )
+            for b, rows in enumerate(slice(begin, begin + _BLOCK) for begin in begins)
+        ]  # fmt: skip
+        return [np.sum([part[k] for part in parts], axis=0) for k in range(3)]
 
-    with ThreadPoolExecutor(min(len(begins), os.cpu_count() or 1)) as pool:
-        for part in pool.map(run, begins, seeds):
-            for name, block in zip(("purchases", "value", "active"), part, strict=True):
-                totals[name] += block
-    if p == 0.0:
-        del totals["value"]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for number, found in enumerate(pool.map(run, range(len(purchases)))):
+            for name, part in zip(("purchases", "value", "active"), found, strict=True):
+                if name in totals:
+                    totals[name][:, columns[number]] = part
     return totals
 
 

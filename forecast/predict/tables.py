@@ -1,26 +1,22 @@
-"""What customers share: one table a distinct (x, T), gathered by all who have it.
+"""What customers share: one table a distinct (x, T) and draw, gathered by all who have it.
 
 Given that a customer is still one, the BG family depends only on ``(x, T)``. Expectation and tail of
-future purchases are computed once per distinct pair; the spend pieces once per number of valued
-purchases. Only ``p_alive`` and the customer's own spend level are individual.
+future purchases are computed once per distinct pair; only ``p_alive`` and the customer's own spend level
+are individual.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numba import njit
-from scipy import special
 
 from forecast.fitting import Fitted
 from forecast.maths import bgprocess
 from forecast.periods import discount_steps
 
-_STEP = 1.0 / 32.0  # nodes lie on one lattice in log value, so that blocks cannot shift them
-_EDGE = 1e-6
 _NEGLIGIBLE = 1e-10
 
 
@@ -60,39 +56,38 @@ def distinct_pairs(major: np.ndarray, minor: np.ndarray) -> tuple[np.ndarray, np
 
 
 @dataclass(frozen=True)
-class PurchaseTables:
-    """Future purchases of live customers, one row a distinct ``(x, T)``.
+class Pairs:
+    """Distinct ``(x, T)``, and the one each customer has (``index``, shape (customers,))."""
 
-    Attributes
-    ----------
-    index : ndarray of int, shape (customers,)
-        The row of each customer.
-    expected, discount : ndarray, shape (pairs,)
-        Expected purchases, and the mean discount factor on them.
-    offsets, tails : ndarray
-        ``P(N >= n)``, see :func:`forecast.maths.bgprocess.tail_table`.
-    """
-
+    x: np.ndarray
+    T: np.ndarray
     index: np.ndarray
-    expected: np.ndarray
-    discount: np.ndarray
-    offsets: np.ndarray
-    tails: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, T: np.ndarray) -> Pairs:
+        return cls(*distinct_pairs(x, T))
 
 
-def purchase_tables(
-    fitted: Fitted, draw: tuple[float, ...], x: np.ndarray, T: np.ndarray, days: float, rate: float
-) -> PurchaseTables:
-    """Tables of one draw for all customers of a block."""
-    pair_x, pair_T, index = distinct_pairs(x, T)
-    r, alpha, a, b = fitted.spec.formulas.if_alive(*draw, x=pair_x, T=pair_T)
-    expected = bgprocess.expectation(r, alpha, a, b, days)
-    discount = np.ones_like(expected)
-    if rate > 0.0:
-        ends, factors = discount_steps(int(days), rate)
-        until = np.stack([bgprocess.expectation(r, alpha, a, b, float(end)) for end in ends])
-        discount = factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
-    return PurchaseTables(index, expected, discount, *bgprocess.tail_table(r, alpha, a, b, days))
+def expected_and_discount(
+    fitted: Fitted, draw: tuple[float, ...], pairs: Pairs, days: float, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected purchases of live customers and the mean discount factor on them, shape (pairs,)."""
+    process = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
+    expected = bgprocess.expectation(*process, h=days)
+    if rate == 0.0:
+        return expected, np.ones_like(expected)
+    ends, factors = discount_steps(int(days), rate)
+    until = np.stack([bgprocess.expectation(*process, h=float(end)) for end in ends])
+    return expected, factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
+
+
+def tail_table(
+    fitted: Fitted, draw: tuple[float, ...], pairs: Pairs, days: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """``P(N >= n)`` of live customers as offsets and values, as far as it is above 1e-10."""
+    process = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
+    offsets, tails = bgprocess.tail_table(*process, h=days)
+    return resize(offsets, tails, needed(offsets, tails, _NEGLIGIBLE))
 
 
 def thin(offsets: np.ndarray, tails: np.ndarray, paid_share: float) -> np.ndarray:
@@ -125,17 +120,57 @@ def _thin(offsets: np.ndarray, tails: np.ndarray, paid_share: float) -> np.ndarr
 
 
 @njit(cache=True, nogil=True)
-def purchase_quantiles(
-    index: np.ndarray, p_alive: np.ndarray, offsets: np.ndarray, tails: np.ndarray, shares: np.ndarray
-) -> np.ndarray:
-    """Smallest count ``n`` with ``P(N <= n) >= share``, for each customer and share."""
-    out = np.empty((shares.size, index.size), np.int32)
+def needed(offsets: np.ndarray, tails: np.ndarray, beyond: float) -> np.ndarray:
+    """How many counts of each table have a tail above ``beyond``; at least 0 and 1."""
+    out = np.empty(offsets.size - 1, np.int64)
+    for i in range(out.size):
+        size = 2
+        while offsets[i] + size < offsets[i + 1] and tails[offsets[i] + size] > beyond:
+            size += 1
+        out[i] = size
+    return out
+
+
+@njit(cache=True, nogil=True)
+def resize(offsets: np.ndarray, tails: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same tables cut or filled with zeros to given sizes."""
+    places = np.zeros(offsets.size, np.int64)
+    for i in range(sizes.size):
+        places[i + 1] = places[i] + sizes[i]
+    out = np.zeros(places[-1])
+    for i in range(sizes.size):
+        for n in range(min(sizes[i], offsets[i + 1] - offsets[i])):
+            out[places[i] + n] = tails[offsets[i] + n]
+    return places, out
+
+
+@njit(cache=True, nogil=True)
+def add_beyond(
+    index: np.ndarray,
+    p_alive: np.ndarray,
+    offsets: np.ndarray,
+    tails: np.ndarray,
+    starts: np.ndarray,
+    share: float,
+    beyond: np.ndarray,
+) -> None:
+    """Add ``share * p_alive * P(N >= n + 1 | alive)`` to each customer's chances of more than ``n``."""
     for i in range(index.size):
-        begin, end = offsets[index[i]], offsets[index[i] + 1]
+        begin, end = offsets[index[i]] + 1, offsets[index[i] + 1]
+        weight = share * p_alive[i]
+        for n in range(min(starts[i + 1] - starts[i], end - begin)):
+            beyond[starts[i] + n] += weight * tails[begin + n]
+
+
+@njit(cache=True, nogil=True)
+def purchase_quantiles(starts: np.ndarray, beyond: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Smallest count ``n`` with ``P(N <= n) >= share``, for each customer and share."""
+    out = np.empty((shares.size, starts.size - 1), np.int32)
+    for i in range(starts.size - 1):
         for j in range(shares.size):
             left = 1.0 - shares[j] + 1e-12
             n = 0
-            while begin + n + 1 < end and p_alive[i] * tails[begin + n + 1] > left:
+            while starts[i] + n < starts[i + 1] and beyond[starts[i] + n] > left:
                 n += 1
             out[j, i] = n
     return out
@@ -143,143 +178,25 @@ def purchase_quantiles(
 
 @njit(cache=True, nogil=True)
 def count_scores(
-    index: np.ndarray, p_alive: np.ndarray, offsets: np.ndarray, tails: np.ndarray, actual: np.ndarray
+    starts: np.ndarray, beyond: np.ndarray, actual: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Exact CRPS of each customer's predictive count, and its cdf just below and at the outcome.
 
     ``CRPS = sum_{n < y} F(n)^2 + sum_{n >= y} (1 - F(n))^2`` over the whole support.
     """
-    crps = np.zeros(index.size)
-    below = np.zeros(index.size)
-    at = np.zeros(index.size)
-    for i in range(index.size):
-        begin, end = offsets[index[i]], offsets[index[i] + 1]
+    size = starts.size - 1
+    crps = np.zeros(size)
+    below = np.zeros(size)
+    at = np.zeros(size)
+    for i in range(size):
+        length = starts[i + 1] - starts[i]
         y = actual[i]
         total = 0.0
-        for n in range(max(end - begin - 1, y)):
-            more = p_alive[i] * tails[begin + n + 1] if begin + n + 1 < end else 0.0
+        for n in range(max(length, y)):
+            more = beyond[starts[i] + n] if n < length else 0.0
             total += (1.0 - more) ** 2 if n < y else more**2
         crps[i] = total
         if y > 0:
-            below[i] = 1.0 - (p_alive[i] * tails[begin + y] if begin + y < end else 0.0)
-        at[i] = 1.0 - (p_alive[i] * tails[begin + y + 1] if begin + y + 1 < end else 0.0)
+            below[i] = 1.0 - (beyond[starts[i] + y - 1] if y - 1 < length else 0.0)
+        at[i] = 1.0 - (beyond[starts[i] + y] if y < length else 0.0)
     return crps, below, at
-
-
-@njit(cache=True, nogil=True)
-def _mix_and_invert(
-    combos: np.ndarray,
-    combo_pair: np.ndarray,
-    sizes: np.ndarray,
-    offsets: np.ndarray,
-    tails: np.ndarray,
-    pieces: np.ndarray,
-    log_nodes: np.ndarray,
-    starts: np.ndarray,
-    members: np.ndarray,
-    p_alive: np.ndarray,
-    shares: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """For each combination mix the beta pieces by the purchase pmf, then invert for its customers."""
-    nodes = log_nodes.size
-    cdf = np.empty(nodes)
-    for c in combos:
-        begin, end = offsets[combo_pair[c]], offsets[combo_pair[c] + 1]
-        none = 1.0 - tails[begin + 1]
-        cdf[:] = none
-        for n in range(1, sizes[combo_pair[c]]):
-            mass = tails[begin + n] - (tails[begin + n + 1] if begin + n + 1 < end else 0.0)
-            for k in range(nodes):
-                cdf[k] += mass * pieces[n - 1, k]
-        for m in range(starts[c], starts[c + 1]):
-            i = members[m]
-            for j in range(shares.size):
-                level = (shares[j] - (1.0 - p_alive[i])) / p_alive[i] if p_alive[i] > 0.0 else -1.0
-                if level <= none:
-                    out[j, i] = 0.0
-                    continue
-                k = int(np.searchsorted(cdf, level))
-                if k == 0:
-                    out[j, i] = math.exp(log_nodes[0])
-                elif k >= nodes:
-                    out[j, i] = math.exp(log_nodes[nodes - 1])
-                else:
-                    part = (level - cdf[k - 1]) / (cdf[k] - cdf[k - 1])
-                    out[j, i] = math.exp(log_nodes[k - 1] + part * (log_nodes[k] - log_nodes[k - 1]))
-
-
-@njit(cache=True, nogil=True)
-def _sizes(offsets: np.ndarray, tails: np.ndarray) -> np.ndarray:
-    """How many counts of each table matter to a distribution of value."""
-    out = np.empty(offsets.size - 1, np.int64)
-    for i in range(out.size):
-        size = 2
-        while offsets[i] + size < offsets[i + 1] and tails[offsets[i] + size] > _NEGLIGIBLE:
-            size += 1
-        out[i] = size
-    return out
-
-
-def value_quantiles(
-    tables: PurchaseTables,
-    tails: np.ndarray,
-    p_alive: np.ndarray,
-    spend: tuple[float, float],
-    n: np.ndarray,
-    level: np.ndarray,
-    shares: np.ndarray,
-) -> np.ndarray:
-    """Quantiles of the value of future purchases, for each share and customer.
-
-    The value of ``k`` purchases over ``gamma + n m`` is beta-prime ``(p k, q + p n)``; its
-    distribution is mixed over the exact purchase distribution on nodes 1/32 apart in the logarithm,
-    and interpolated: shares are met to 0.0005 in the tests.
-
-    Parameters
-    ----------
-    tables : PurchaseTables
-    tails : ndarray
-        Tails of paid purchases, laid out as in ``tables``.
-    p_alive, n, level : ndarray, shape (customers,)
-        Chance to be a customer, valued purchases so far, and ``gamma + n m``.
-    spend : tuple
-        ``(p, q)``.
-    shares : ndarray, shape (k,)
-
-    Returns
-    -------
-    ndarray, shape (k, customers)
-    """
-    p, q = spend
-    combo_n, combo_pair, index = distinct_pairs(n, tables.index.astype(float))
-    pairs = combo_pair.astype(np.int64)
-    members = np.argsort(index, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(combo_n)))])
-    sizes = _sizes(tables.offsets, tails)
-    out = np.empty((len(shares), len(n)))
-    bounds = np.flatnonzero(np.concatenate([[True], combo_n[1:] != combo_n[:-1], [True]]))
-    for begin, end in pairwise(bounds.tolist()):
-        shape = q + p * combo_n[begin]
-        most = int(sizes[pairs[begin:end]].max()) - 1
-        low = special.betaincinv(p, shape, _EDGE)
-        high = min(special.betaincinv(p * most, shape, 1.0 - _EDGE), 1.0 - 1e-12)
-        first, last = (math.log(v / (1.0 - v)) / _STEP for v in (low, high))
-        log_nodes = np.arange(math.floor(first), math.ceil(last) + 1) * _STEP
-        counts = np.arange(1.0, most + 1.0)[:, None]
-        pieces = special.betainc(p * counts, shape, special.expit(log_nodes)[None, :])
-        _mix_and_invert(
-            np.arange(begin, end),
-            pairs,
-            sizes,
-            tables.offsets,
-            tails,
-            pieces,
-            log_nodes,
-            starts,
-            members,
-            p_alive,
-            shares,
-            out,
-        )
-    return out * level

@@ -7,6 +7,8 @@ import numpy as np
 from forecast.fitting import Fitted
 from forecast.maths import bgprocess
 
+_DRAWS = 16  # a curve to look at
+
 
 def expected_cumulative(
     fitted: Fitted, births: np.ndarray, first_days: np.ndarray, days: np.ndarray
@@ -39,11 +41,14 @@ def expected_cumulative(
     >>> expected_cumulative(nbd, np.array([2.0]), np.array([0.0]), np.array([0.0, 5.0])).tolist()
     [0.0, 1.0]
     """
-    (draw,) = fitted.each_draw()
     age = np.asarray(days, dtype=float)[:, None] - np.asarray(first_days, dtype=float)[None, :]
     ages, where = np.unique(np.maximum(age, 0.0), return_inverse=True)
     formulas = fitted.spec.formulas
-    stays = 1.0 / (1.0 + np.exp(formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)))
-    r, alpha, a, b = formulas.if_alive(*draw, x=0.0, T=0.0)
-    each = np.array([float(stays * bgprocess.expectation(r, alpha, a, b, t)) if t > 0 else 0.0 for t in ages])
+    draws = fitted.thinned(_DRAWS)
+    each = np.zeros(len(ages))
+    for draw in draws:
+        stays = 1.0 / (1.0 + np.exp(formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)))
+        process = formulas.if_alive(*draw, x=0.0, T=0.0)
+        for k, t in enumerate(ages):
+            each[k] += float(stays * bgprocess.expectation(*process, h=t)) / len(draws) if t > 0 else 0.0
     return each[where.reshape(age.shape)] @ np.asarray(births, dtype=float)

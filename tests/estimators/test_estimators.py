@@ -54,7 +54,7 @@ def test_fit_returns_self_keeps_its_arguments_and_leaves_the_input_alone(
     before = histories.copy(deep=True)
     own = estimator()
     assert own.fit(histories) is own
-    assert own.get_params() == {"method": "mle"}
+    assert own.get_params() == {"method": "mle", "priors": None, "random_state": 0}
     pd.testing.assert_frame_equal(histories, before)
     again = clone(own)
     assert not hasattr(again, "params_")
@@ -73,7 +73,7 @@ def test_not_fitted(estimator: type, histories: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_unknown_method(estimator: type, histories: pd.DataFrame) -> None:
-    with pytest.raises(ArgumentError, match=r"there is no method 'map'.*Choose 'mle'"):
+    with pytest.raises(ArgumentError, match=r"there is no method 'map'. Choose laplace or mle"):
         estimator(method="map").fit(histories)
 
 

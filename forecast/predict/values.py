@@ -1,0 +1,207 @@
+"""Predictive quantiles of the value of a customer's future purchases.
+
+Given the parameters, the value of ``k`` purchases over ``gamma + n m`` is beta-prime
+``(p k, q + p n)``. Its distribution is mixed over the exact distribution of ``k``, then over draws of the
+parameters, on nodes 1/32 apart in the logarithm of value, and inverted for each customer.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+from numba import njit
+from scipy import special
+
+from forecast.predict.tables import distinct_pairs
+
+_STEP = 1.0 / 32.0  # nodes lie on one lattice, so that blocks cannot shift them
+_EDGE = 1e-6
+
+
+@njit(cache=True, nogil=True)
+def _share_below(
+    log_y: float,
+    alive: np.ndarray,
+    none: np.ndarray,
+    shift: np.ndarray,
+    cdfs: np.ndarray,
+    first: float,
+    last: np.ndarray,
+) -> float:
+    """P(value <= y), the mean over draws."""
+    total = 0.0
+    for d in range(alive.size):
+        at = (log_y - shift[d]) / _STEP - first
+        if at <= 0.0:
+            inside = none[d]
+        elif at >= last[d]:
+            inside = 1.0
+        else:
+            k = int(at)
+            inside = cdfs[d, k] + (at - k) * (cdfs[d, k + 1] - cdfs[d, k])
+        total += 1.0 - alive[d] + alive[d] * inside
+    return total / alive.size
+
+
+@njit(cache=True, nogil=True)
+def _solve(
+    share: float,
+    alive: np.ndarray,
+    none: np.ndarray,
+    shift: np.ndarray,
+    cdfs: np.ndarray,
+    first: float,
+    last: np.ndarray,
+) -> float:
+    """The quantile: bisection down to the lattice, then the Illinois rule."""
+    atom = 0.0
+    for d in range(alive.size):
+        atom += 1.0 - alive[d] + alive[d] * none[d]
+    if share <= atom / alive.size:
+        return 0.0
+    low = shift.min() + first * _STEP
+    high = low
+    for d in range(alive.size):
+        high = max(high, shift[d] + (first + last[d]) * _STEP)
+    f_low = _share_below(low, alive, none, shift, cdfs, first, last) - share
+    f_high = _share_below(high, alive, none, shift, cdfs, first, last) - share
+    if f_low >= 0.0:
+        return math.exp(low)
+    if f_high <= 0.0:
+        return math.exp(high)
+    side = 0
+    for step in range(100):
+        width = high - low
+        if width < 1e-9:
+            break
+        if width > 2.0 * _STEP or step > 40:
+            middle = 0.5 * (low + high)
+        else:
+            middle = (low * f_high - high * f_low) / (f_high - f_low)
+        f = _share_below(middle, alive, none, shift, cdfs, first, last) - share
+        if abs(f) < 1e-11:
+            return math.exp(middle)
+        if f > 0.0:
+            high, f_high = middle, f
+            if side == 1:
+                f_low *= 0.5
+            side = 1
+        else:
+            low, f_low = middle, f
+            if side == -1:
+                f_high *= 0.5
+            side = -1
+    return math.exp(0.5 * (low + high))
+
+
+@njit(cache=True, nogil=True)
+def _mix_and_solve(
+    begin: int,
+    end: int,
+    pairs: np.ndarray,
+    offsets: np.ndarray,
+    tails: np.ndarray,
+    pieces: np.ndarray,
+    first: float,
+    starts: np.ndarray,
+    members: np.ndarray,
+    alive: np.ndarray,
+    log_level: np.ndarray,
+    shares: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """For each combination mix the pieces by the purchase pmf, then invert for its customers."""
+    draws, nodes = alive.shape[0], pieces.shape[2]
+    cdfs, none = np.empty((draws, nodes)), np.empty(draws)
+    own, shift = np.empty(draws), np.empty(draws)
+    last = np.empty(draws, np.int64)
+    for c in range(begin, end):
+        low, high = offsets[pairs[c]], offsets[pairs[c] + 1]
+        for d in range(draws):
+            none[d] = 1.0 - tails[d, low + 1]
+            cdfs[d] = none[d]
+            for n in range(1, high - low):
+                mass = tails[d, low + n] - (tails[d, low + n + 1] if low + n + 1 < high else 0.0)
+                if mass > 0.0:
+                    for k in range(nodes):
+                        cdfs[d, k] += mass * pieces[d % pieces.shape[0], n - 1, k]
+            # Where a table ends must not depend on who else is in the block.
+            last[d] = min(np.searchsorted(cdfs[d], 1.0 - 2.0 * _EDGE), nodes - 1)
+        for m in range(starts[c], starts[c + 1]):
+            i = members[m]
+            for d in range(draws):
+                own[d] = alive[d, i]
+                shift[d] = log_level[d % log_level.shape[0], i]
+            for j in range(shares.size):
+                out[j, i] = _solve(shares[j], own, none, shift, cdfs, first, last)
+
+
+def value_quantiles(
+    index: np.ndarray,
+    alive: np.ndarray,
+    offsets: np.ndarray,
+    tails: np.ndarray,
+    spend: list[tuple[float, float, float]],
+    n: np.ndarray,
+    total: np.ndarray,
+    shares: np.ndarray,
+) -> np.ndarray:
+    """Quantiles of the undiscounted value of future purchases.
+
+    Parameters
+    ----------
+    index : ndarray of int, shape (customers,)
+        Pair of each customer.
+    alive : ndarray, shape (draws, customers)
+        Chance to be a customer still.
+    offsets, tails : ndarray, shapes (pairs + 1,) and (draws, ...)
+        Tails of paid purchases given alive, by pair, one row a draw.
+    spend : list of tuple
+        Draws of ``(p, q, gamma)``; purchase draw ``d`` goes with spend draw ``d`` modulo their number.
+    n, total : ndarray, shape (customers,)
+        Number and sum of valued purchases so far.
+    shares : ndarray, shape (k,)
+
+    Returns
+    -------
+    ndarray, shape (k, customers)
+        Shares are met to 0.0005 in the tests.
+    """
+    combo_n, combo_pair, combo = distinct_pairs(n, index.astype(float))
+    pairs = combo_pair.astype(np.int64)
+    members = np.argsort(combo, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(combo, minlength=len(combo_n)))])
+    log_level = np.log(np.array([gamma for _, _, gamma in spend])[:, None] + total[None, :])
+    sizes = np.diff(offsets)
+    out = np.empty((len(shares), len(n)))
+    bounds = np.flatnonzero(np.concatenate([[True], combo_n[1:] != combo_n[:-1], [True]]))
+
+    def group(span: tuple[int, int]) -> None:
+        begin, end = span
+        first, pieces = _pieces(spend, float(combo_n[begin]), int(sizes[pairs[begin:end]].max()) - 1)
+        _mix_and_solve(
+            begin, end, pairs, offsets, tails, pieces, first, starts, members, alive, log_level, shares, out
+        )
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # groups write to different customers
+        list(pool.map(group, pairwise(bounds.tolist())))
+    return out
+
+
+def _pieces(spend: list[tuple[float, float, float]], n: float, most: int) -> tuple[float, np.ndarray]:
+    """Beta-prime cdfs of 1, 2, ... ``most`` purchases on the lattice, for each spend draw."""
+    lows, highs = [], []
+    for p, q, _ in spend:
+        low = special.betaincinv(p, q + p * n, _EDGE)
+        high = min(special.betaincinv(p * most, q + p * n, 1.0 - _EDGE), 1.0 - 1e-12)
+        lows.append(math.log(low / (1.0 - low)))
+        highs.append(math.log(high / (1.0 - high)))
+    first = math.floor(min(lows) / _STEP)
+    nodes = np.arange(first, math.ceil(max(highs) / _STEP) + 1) * _STEP
+    counts = np.arange(1.0, most + 1.0)[:, None]
+    at = special.expit(nodes)[None, :]
+    return float(first), np.stack([special.betainc(p * counts, q + p * n, at) for p, q, _ in spend])
