@@ -7,7 +7,7 @@ Examples
 --------
 >>> import forecast
 >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
->>> model = forecast.fit(orders, as_of="1997-09-30")
+>>> model = forecast.fit(orders, as_of="1997-09-30", method="mle")
 >>> round(model.purchases.parameters["r"], 4)
 0.2426
 """

@@ -82,12 +82,7 @@ class _Estimator(BaseEstimator):
         return cls()._keep(Fitted.from_parameters(cls._spec, values, "parameters were given, not fitted"))
 
     def summary(self) -> pd.DataFrame:
-        """Parameters, standard errors and 95 % limits; the limits are log-normal, so positive.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
+        """Parameters, standard errors and 95 % limits; the limits are log-normal, so positive."""
         check_is_fitted(self)
         value = pd.Series(self.params_, dtype=float)
         error = pd.Series(self.standard_errors_, dtype=float)
@@ -203,13 +198,12 @@ class _PurchaseEstimator(_Estimator):
         counts = np.arange(int(max_purchases) + 1)
         customers = Customers(c["frequency"], c["recency"], c["T"])
         x, T = customers.x[:, None], customers.T[:, None]
-        draws = self.fitted_.predictive_draws()
         mass = np.zeros((len(frame), len(counts)))
-        for draw in draws:
+        for draw, weight in zip(*self.fitted_.predictive_draws(), strict=True):
             alive = np.exp(log_p_alive(self.fitted_, draw, customers))[:, None]
             r, alpha, a, b = self._spec.formulas.if_alive(*draw, x=x, T=T)
-            mass += alive * bgprocess.pmf(r, alpha, a, b, days, counts[None, :]) / len(draws)
-            mass[:, 0] += (1.0 - alive[:, 0]) / len(draws)
+            mass += weight * alive * bgprocess.pmf(r, alpha, a, b, days, counts[None, :])
+            mass[:, 0] += weight * (1.0 - alive[:, 0])
         return pd.DataFrame(mass, index=frame.index, columns=pd.Index(counts, name="purchases"))
 
     def expected_purchases_new(self, horizon: Any) -> np.ndarray:
@@ -368,8 +362,8 @@ class GammaGamma(_Estimator):
     @property
     def population_mean_(self) -> float:
         check_is_fitted(self)
-        draws = self.fitted_.predictive_draws()
-        return float(np.mean([gammagamma.expected_value(*draw, n=0.0, m=0.0) for draw in draws]))
+        draws = zip(*self.fitted_.predictive_draws(), strict=True)
+        return float(sum(w * gammagamma.expected_value(*draw, n=0.0, m=0.0) for draw, w in draws))
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit on customers with at least one valued repeat purchase.
@@ -410,6 +404,6 @@ class GammaGamma(_Estimator):
         frame = as_frame(X)
         columns = check_histories(frame, purchases=False, spend=True)
         n, m = columns["monetary_count"], columns["monetary_value"]
-        draws = self.fitted_.predictive_draws()
-        values = sum(gammagamma.expected_value(*draw, n=n, m=m) for draw in draws) / len(draws)
+        draws = zip(*self.fitted_.predictive_draws(), strict=True)
+        values = sum(w * gammagamma.expected_value(*draw, n=n, m=m) for draw, w in draws)
         return pd.Series(values, index=frame.index, name="expected_purchase_value")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.card import model_card
 from forecast.errors import ArgumentError, StoreError
 from forecast.evaluation.candidates import fit_clv
 from forecast.fitting import GAMMA_GAMMA, Fitted, check_method, purchase_model
@@ -20,11 +21,6 @@ from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import Histories, purchase_histories
 
-_METHODS = {
-    "mle": "maximum likelihood",
-    "laplace": "the posterior's mode and weighted draws",
-    "given": "given parameters",
-}
 _MUST_MATCH = ("currency", "value_policy", "zero_value")
 
 
@@ -248,7 +244,8 @@ class Model:
         --------
         >>> import forecast
         >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
-        >>> scores = forecast.fit(orders, as_of="1997-09-30").score(orders, horizon=273, as_of="1997-09-30")
+        >>> model = forecast.fit(orders, as_of="1997-09-30", method="mle")
+        >>> scores = model.score(orders, horizon=273, as_of="1997-09-30")
         >>> round(float(scores["expected_purchases"].sum()), 2)
         1653.41
         """
@@ -349,52 +346,7 @@ class Model:
 
     def card(self, name: str | None = None) -> str:
         """The model's card: what it is, from which data, how sure, and what it must not be used for."""
-        p = self.provenance
-        lines = [
-            f"# {name or self.name or 'model'}: {self.title}",
-            "",
-            f"Fitted by {_METHODS[self.purchases.method]} on {p['customers']:,} customers with orders "
-            f"from {p['first_day']} to {p['as_of']} (inclusive).",
-            "",
-            f"**Verdict.** {self.verdict}.",
-            "",
-            "| model | parameter | unit | estimate | standard error | 95 % limits |",
-            "|---|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {row.model} | {row.parameter} | {row.unit} | {row.estimate:.6g} | {row.standard_error:.3g} | "
-            f"{row.lower_95:.4g} to {row.upper_95:.4g} |"
-            for row in self.summary().itertuples()
-        ]
-        lines += ["", "## Definitions", "", *self._definitions(), "", "## Data", ""]
-        lines += [
-            f"- {key}: {p[key]}" for key in ("currency", "timezone", "value_policy", "zero_value", "dialect")
-        ]
-        lines += [f"- fingerprint of the purchases: `{p['fingerprint']}`", ""]
-        return "\n".join(lines)
-
-    def _definitions(self) -> list[str]:
-        lines = [
-            "- A purchase is all orders of one customer on one day of the shop; time is in days.",
-            "- Expected values are means. Intervals are predictive: they cover what a customer will do"
-            + (
-                ", given the parameters; how uncertain these are is not in them."
-                if self.purchases.method == "mle"
-                else " and how uncertain the parameters are; a level that drifts is not in them."
-            ),
-        ]
-        if self.purchases.spec.name == "bg-nbd":
-            lines.append(
-                "- BG/NBD calls every one-time buyer alive (p_alive = 1). That is a property of the model; "
-                "decide with p_purchase."
-            )
-        if self.spend is not None:
-            lines.append(
-                "- Spend is learned from repeat purchases above 0; customers without one get the "
-                f"population's mean. Share of repeat purchases with a value: {self.clv.paid_share:.4f}."
-            )
-            lines.append("- Spend is assumed to be independent of how often a customer buys.")
-        return lines
+        return model_card(self, name or self.name or "model")
 
 
 def load(path: Any) -> Model:

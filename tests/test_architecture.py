@@ -20,6 +20,7 @@ FLOORS = [
     {"history", "fitting"},
     {"predict"},
     {"evaluation", "store"},
+    {"card"},
     {"model"},
     {"reports", "estimators", "interop", "datasets"},
     {"pipeline"},

@@ -77,25 +77,33 @@ class Fitted:
         columns = [self.draws[name] for name in self.spec.parameters]
         return [tuple(float(v) for v in row) for row in zip(*columns, strict=True)]
 
-    def thinned(self, most: int) -> list[tuple[float, ...]]:
-        """At most so many draws, evenly taken from all."""
+    def thinned(self, most: int) -> tuple[list[tuple[float, ...]], np.ndarray]:
+        """At most so many draws, evenly taken, and weights that keep the posterior's means.
+
+        Returns
+        -------
+        draws : list of tuple
+        weights : ndarray
+            Positive, summing to 1. They are tilted so that the mean logarithm of every parameter is that
+            of all draws, which leaves only curvature to chance.
+        """
         every = self.each_draw()
         if len(every) <= most:
-            return every
-        return [every[i] for i in np.linspace(0, len(every) - 1, most).round().astype(int)]
+            return every, np.full(len(every), 1.0 / len(every))
+        kept = [every[i] for i in np.linspace(0, len(every) - 1, most).round().astype(int)]
+        logs = np.log(np.array(every))
+        return kept, _tilted(np.log(np.array(kept)), logs.mean(axis=0), logs.std(axis=0))
 
-    def predictive_draws(self) -> list[tuple[float, ...]]:
-        """As many draws as predictions need: enough to know means to 0.2 %, and no fewer than 32.
+    def predictive_draws(self) -> tuple[list[tuple[float, ...]], np.ndarray]:
+        """As many draws as predictions need, with weights; see :meth:`thinned`.
 
         A model of a million customers is sure of itself and needs few; how many are taken depends on
         the model alone, never on who is scored.
         """
-        every = self.each_draw()
-        if len(every) == 1:
-            return every
-        typical = self.spec.formulas.typical(*(self.draws[name] for name in self.spec.parameters), self.scale)
+        named = (self.draws[name] for name in self.spec.parameters)
+        typical = np.asarray(self.spec.formulas.typical(*named, self.scale))
         noise = float(np.std(typical) / np.mean(typical))
-        return self.thinned(int(np.clip(math.ceil((noise / 0.002) ** 2), 32, len(every))))
+        return self.thinned(int(np.clip(math.ceil((noise / 0.004) ** 2), 32, len(typical))))
 
     @property
     def scale(self) -> float:
@@ -149,3 +157,20 @@ class Fitted:
             customers=0,
             verdict=Verdict("converged", text),
         )
+
+
+def _tilted(points: np.ndarray, target: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Weights nearest to equal under which the points have the target mean; equal where impossible."""
+    z = (points - target) / np.where(spread > 0, spread, 1.0)
+    slope = np.zeros(z.shape[1])
+    for _ in range(50):
+        weight = np.exp(z @ slope - (z @ slope).max())
+        weight /= weight.sum()
+        mean = weight @ z
+        if np.abs(mean).max() < 1e-12:
+            return weight
+        spread_now = (z - mean).T @ ((z - mean) * weight[:, None])
+        slope -= np.linalg.lstsq(spread_now, mean, rcond=None)[0]
+        if not np.isfinite(slope).all() or np.abs(slope).max() > 5.0:
+            break
+    return np.full(len(points), 1.0 / len(points))

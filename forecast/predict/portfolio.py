@@ -109,9 +109,9 @@ def simulate_totals(
     group = np.zeros(size, np.int64) if groups is None else np.asarray(groups, np.int64)
     count = int(group.max()) + 1 if size else 1
     totals = {name: np.zeros((count, draws)) for name in ("purchases", "value", "active")}
-    purchases = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
+    purchases, _ = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
     spend = customers.spend() if model.spend is not None else None
-    spends = [] if model.spend is None or spend is None else model.spend.thinned(len(purchases))
+    spends = [] if model.spend is None or spend is None else model.spend.thinned(len(purchases))[0]
     if spend is None:
         del totals["value"]
     if size == 0:

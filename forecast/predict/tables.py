@@ -72,12 +72,12 @@ def expected_and_discount(
     fitted: Fitted, draw: tuple[float, ...], pairs: Pairs, days: float, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected purchases of live customers and the mean discount factor on them, shape (pairs,)."""
-    process = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
-    expected = bgprocess.expectation(*process, h=days)
+    r, alpha, a, b = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
+    expected = bgprocess.expectation(r, alpha, a, b, days)
     if rate == 0.0:
         return expected, np.ones_like(expected)
     ends, factors = discount_steps(int(days), rate)
-    until = np.stack([bgprocess.expectation(*process, h=float(end)) for end in ends])
+    until = np.stack([bgprocess.expectation(r, alpha, a, b, float(end)) for end in ends])
     return expected, factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
 
 
@@ -85,8 +85,8 @@ def tail_table(
     fitted: Fitted, draw: tuple[float, ...], pairs: Pairs, days: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """``P(N >= n)`` of live customers as offsets and values, as far as it is above 1e-10."""
-    process = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
-    offsets, tails = bgprocess.tail_table(*process, h=days)
+    r, alpha, a, b = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
+    offsets, tails = bgprocess.tail_table(r, alpha, a, b, days)
     return resize(offsets, tails, needed(offsets, tails, _NEGLIGIBLE))
 
 

@@ -44,11 +44,10 @@ def expected_cumulative(
     age = np.asarray(days, dtype=float)[:, None] - np.asarray(first_days, dtype=float)[None, :]
     ages, where = np.unique(np.maximum(age, 0.0), return_inverse=True)
     formulas = fitted.spec.formulas
-    draws = fitted.thinned(_DRAWS)
     each = np.zeros(len(ages))
-    for draw in draws:
+    for draw, weight in zip(*fitted.thinned(_DRAWS), strict=True):
         stays = 1.0 / (1.0 + np.exp(formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)))
-        process = formulas.if_alive(*draw, x=0.0, T=0.0)
+        r, alpha, a, b = formulas.if_alive(*draw, x=0.0, T=0.0)
         for k, t in enumerate(ages):
-            each[k] += float(stays * bgprocess.expectation(*process, h=t)) / len(draws) if t > 0 else 0.0
+            each[k] += weight * float(stays * bgprocess.expectation(r, alpha, a, b, t)) if t > 0 else 0.0
     return each[where.reshape(age.shape)] @ np.asarray(births, dtype=float)

@@ -25,6 +25,7 @@ _EDGE = 1e-6
 @njit(cache=True, nogil=True)
 def _share_below(
     log_y: float,
+    weight: np.ndarray,
     alive: np.ndarray,
     none: np.ndarray,
     shift: np.ndarray,
@@ -43,13 +44,14 @@ def _share_below(
         else:
             k = int(at)
             inside = cdfs[d, k] + (at - k) * (cdfs[d, k + 1] - cdfs[d, k])
-        total += 1.0 - alive[d] + alive[d] * inside
-    return total / alive.size
+        total += weight[d] * (1.0 - alive[d] + alive[d] * inside)
+    return total
 
 
 @njit(cache=True, nogil=True)
 def _solve(
     share: float,
+    weight: np.ndarray,
     alive: np.ndarray,
     none: np.ndarray,
     shift: np.ndarray,
@@ -60,15 +62,15 @@ def _solve(
     """The quantile: bisection down to the lattice, then the Illinois rule."""
     atom = 0.0
     for d in range(alive.size):
-        atom += 1.0 - alive[d] + alive[d] * none[d]
-    if share <= atom / alive.size:
+        atom += weight[d] * (1.0 - alive[d] + alive[d] * none[d])
+    if share <= atom:
         return 0.0
     low = shift.min() + first * _STEP
     high = low
     for d in range(alive.size):
         high = max(high, shift[d] + (first + last[d]) * _STEP)
-    f_low = _share_below(low, alive, none, shift, cdfs, first, last) - share
-    f_high = _share_below(high, alive, none, shift, cdfs, first, last) - share
+    f_low = _share_below(low, weight, alive, none, shift, cdfs, first, last) - share
+    f_high = _share_below(high, weight, alive, none, shift, cdfs, first, last) - share
     if f_low >= 0.0:
         return math.exp(low)
     if f_high <= 0.0:
@@ -82,7 +84,7 @@ def _solve(
             middle = 0.5 * (low + high)
         else:
             middle = (low * f_high - high * f_low) / (f_high - f_low)
-        f = _share_below(middle, alive, none, shift, cdfs, first, last) - share
+        f = _share_below(middle, weight, alive, none, shift, cdfs, first, last) - share
         if abs(f) < 1e-11:
             return math.exp(middle)
         if f > 0.0:
@@ -109,6 +111,7 @@ def _mix_and_solve(
     first: float,
     starts: np.ndarray,
     members: np.ndarray,
+    weight: np.ndarray,
     alive: np.ndarray,
     log_level: np.ndarray,
     shares: np.ndarray,
@@ -137,12 +140,13 @@ def _mix_and_solve(
                 own[d] = alive[d, i]
                 shift[d] = log_level[d % log_level.shape[0], i]
             for j in range(shares.size):
-                out[j, i] = _solve(shares[j], own, none, shift, cdfs, first, last)
+                out[j, i] = _solve(shares[j], weight, own, none, shift, cdfs, first, last)
 
 
 def value_quantiles(
     index: np.ndarray,
     alive: np.ndarray,
+    weight: np.ndarray,
     offsets: np.ndarray,
     tails: np.ndarray,
     spend: list[tuple[float, float, float]],
@@ -158,6 +162,8 @@ def value_quantiles(
         Pair of each customer.
     alive : ndarray, shape (draws, customers)
         Chance to be a customer still.
+    weight : ndarray, shape (draws,)
+        Of each draw, summing to 1.
     offsets, tails : ndarray, shapes (pairs + 1,) and (draws, ...)
         Tails of paid purchases given alive, by pair, one row a draw.
     spend : list of tuple
@@ -184,8 +190,9 @@ def value_quantiles(
         begin, end = span
         first, pieces = _pieces(spend, float(combo_n[begin]), int(sizes[pairs[begin:end]].max()) - 1)
         _mix_and_solve(
-            begin, end, pairs, offsets, tails, pieces, first, starts, members, alive, log_level, shares, out
-        )
+            begin, end, pairs, offsets, tails, pieces, first, starts, members, weight, alive, log_level,
+            shares, out,
+        )  # fmt: skip
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # groups write to different customers
         list(pool.map(group, pairwise(bounds.tolist())))
