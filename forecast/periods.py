@@ -74,6 +74,42 @@ def _add_months(first: dt.date, months: int) -> dt.date:
     return dt.date(index // 12, index % 12 + 1, 1)
 
 
+def check_fiscal_year_start(month: Any) -> int:
+    """The first month of the fiscal year.
+
+    Raises
+    ------
+    ArgumentError
+        When it is not a month.
+
+    Examples
+    --------
+    >>> check_fiscal_year_start(7)
+    7
+    """
+    if month not in range(1, 13):
+        raise ArgumentError(f"fiscal_year_start is not a month: {month!r}", advice="Give 1 (January) to 12.")
+    return int(month)
+
+
+def check_seed(seed: Any) -> int:
+    """A seed of random draws: 0 or above.
+
+    Raises
+    ------
+    ArgumentError
+        When it is negative or not whole.
+
+    Examples
+    --------
+    >>> check_seed(0)
+    0
+    """
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ArgumentError(f"seed is {seed!r}", advice="Give a whole number, 0 or above.")
+    return int(seed)
+
+
 def quarter_of(day: dt.date, fiscal_year_start: int = 1) -> Quarter:
     """The quarter that holds a day; a fiscal year is named after the calendar year it ends in.
 
@@ -89,10 +125,7 @@ def quarter_of(day: dt.date, fiscal_year_start: int = 1) -> Quarter:
     >>> quarter_of(dt.date(2026, 8, 3), fiscal_year_start=7).label
     'FY2027Q1'
     """
-    if fiscal_year_start not in range(1, 13):
-        raise ArgumentError(
-            f"fiscal_year_start is not a month: {fiscal_year_start!r}", advice="Give 1 (January) to 12."
-        )
+    check_fiscal_year_start(fiscal_year_start)
     offset = (day.month - fiscal_year_start) % 12
     start = _add_months(day.replace(day=1), -(offset % 3))
     end = _add_months(start, 3) - dt.timedelta(days=1)
@@ -129,6 +162,44 @@ def quarters_after(as_of: dt.date, count: int, fiscal_year_start: int = 1) -> li
     return quarters
 
 
+@dataclass(frozen=True)
+class Period:
+    """A part of a horizon, both ends inclusive; ``partial`` when it is the rest of a running quarter."""
+
+    label: str
+    start: dt.date
+    end: dt.date
+    days: int
+    partial: bool
+
+
+def horizon_periods(horizon: Any, as_of: dt.date, fiscal_year_start: int = 1) -> list[Period]:
+    """What a horizon consists of: its quarters, and before them the days left of the running quarter.
+
+    A horizon in days is one period. The days add up to `horizon_days`.
+
+    Raises
+    ------
+    ArgumentError
+        As `horizon_days`.
+
+    Examples
+    --------
+    >>> [(p.label, p.days, p.partial) for p in horizon_periods("2Q", dt.date(2026, 8, 15))]
+    [('2026Q3', 46, True), ('2026Q4', 92, False), ('2027Q1', 90, False)]
+    """
+    days = horizon_days(horizon, as_of, fiscal_year_start)
+    first = as_of + dt.timedelta(days=1)
+    number, unit = _read_horizon(horizon)
+    if unit == "D":
+        return [Period(f"{days} days", first, as_of + dt.timedelta(days=days), days, False)]
+    running = quarter_of(as_of, fiscal_year_start)
+    left = (running.end - as_of).days
+    rest = [Period(running.label, first, running.end, left, True)] if left else []
+    whole = quarters_after(as_of, int(number), fiscal_year_start)
+    return rest + [Period(q.label, q.start, q.end, q.days, False) for q in whole]
+
+
 def horizon_days(horizon: Any, as_of: dt.date | None = None, fiscal_year_start: int = 1) -> int:
     """Length in days of a horizon written ``365``, ``"365D"`` or ``"4Q"``.
 
@@ -150,28 +221,37 @@ def horizon_days(horizon: Any, as_of: dt.date | None = None, fiscal_year_start: 
     >>> horizon_days("365D"), horizon_days("1Q", dt.date(2026, 9, 30))
     (365, 92)
     """
-    advice = "Give days (365 or '365D') or quarters ('4Q')."
+    check_fiscal_year_start(fiscal_year_start)
+    number, unit = _read_horizon(horizon)
+    if unit == "Q":
+        if as_of is None:
+            raise ArgumentError("a horizon in quarters needs as_of", advice=_HORIZON)
+        if number > 400:
+            raise ArgumentError(f"horizon is longer than a century: {horizon!r}", advice=_HORIZON)
+        last = quarters_after(as_of, int(number), fiscal_year_start)[-1]
+        return (last.end - as_of).days
+    if not math.isfinite(number) or number != int(number):
+        raise ArgumentError(f"horizon is not a whole number of days: {horizon!r}", advice=_HORIZON)
+    if number <= 0:
+        raise ArgumentError(f"horizon is not positive: {horizon!r}", advice=_HORIZON)
+    if number > 36525:
+        raise ArgumentError(f"horizon is longer than a century: {horizon!r} days", advice=_HORIZON)
+    return int(number)
+
+
+_HORIZON = "Give days (365 or '365D') or quarters ('4Q')."
+
+
+def _read_horizon(horizon: Any) -> tuple[float, str]:
+    """Number and unit, ``D`` or ``Q``, of a horizon as it was written."""
     if isinstance(horizon, str):
         match = re.fullmatch(r"\s*(-?\d+)\s*([dDqQ]?)\s*", horizon)
         if match is None:
-            raise ArgumentError(f"horizon is not understood: {horizon!r}", advice=advice)
-        number = int(match.group(1))
-        if match.group(2) in ("q", "Q"):
-            if as_of is None:
-                raise ArgumentError("a horizon in quarters needs as_of", advice=advice)
-            last = quarters_after(as_of, number, fiscal_year_start)[-1]
-            return (last.end - as_of).days
-        horizon = number
+            raise ArgumentError(f"horizon is not understood: {horizon!r}", advice=_HORIZON)
+        return float(match.group(1)), match.group(2).upper() or "D"
     if isinstance(horizon, bool) or not isinstance(horizon, numbers.Real):
-        raise ArgumentError(f"horizon is not understood: {horizon!r}", advice=advice)
-    days = float(horizon)
-    if not math.isfinite(days) or days != int(days):
-        raise ArgumentError(f"horizon is not a whole number of days: {horizon!r}", advice=advice)
-    if days <= 0:
-        raise ArgumentError(f"horizon is not positive: {horizon!r}", advice=advice)
-    if days > 36525:
-        raise ArgumentError(f"horizon is longer than a century: {horizon!r} days", advice=advice)
-    return int(days)
+        raise ArgumentError(f"horizon is not understood: {horizon!r}", advice=_HORIZON)
+    return float(horizon), "D"
 
 
 def check_levels(level: Any) -> tuple[float, ...]:
@@ -200,10 +280,10 @@ def check_levels(level: Any) -> tuple[float, ...]:
                 f"level is not a number: {item!r}", advice="Give percent, for example 80,95."
             ) from None
         if 0 < number <= 1:
-            raise ArgumentError(
-                f"level {number:g} looks like a share",
-                advice=f"Levels are in percent: write {number * 100:g} for {number * 100:g} %.",
-            )
+            advice = "levels are percent between 0 and 100, e.g. 80."
+            if number < 1:
+                advice = f"Levels are in percent: write {number * 100:g} for {number * 100:g} %."
+            raise ArgumentError(f"level {number:g} looks like a share", advice=advice)
         if not 0 < number < 100:
             raise ArgumentError(
                 f"level {number:g} is outside 0 to 100", advice="Give percent, for example 80,95."
