@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import ArgumentError, StoreError
-from forecast.store.atomic import sync_file, sync_folder, write_json
+from forecast.store.atomic import disk, sync_file, sync_folder, write_json
 from forecast.store.plaindata import decode, encode, fingerprint, parse_strict
 from forecast.store.references import (
     ALIASES,
@@ -109,7 +109,7 @@ def save_artifact(
     ------
     ArgumentError
         When a name is not allowed, or the payload has no plain form.
-    OSError
+    StoreError
         When the disk refuses.
 
     Examples
@@ -137,6 +137,12 @@ def save_artifact(
         if not is_name(file) or file == MODEL or (file == CARD and file in (files or {})):
             raise ArgumentError(f"a model's file cannot be called {file!r}", advice="Choose another name.")
     home = Path(root) / name
+    with disk(home):
+        return _save(home, name, content, beside)
+
+
+def _save(home: Path, name: str, content: dict[str, Any], beside: Mapping[str, bytes]) -> Saved:
+    """Everything into a hidden folder, then one rename."""
     home.mkdir(parents=True, exist_ok=True)
     sync_folder(home.parent)
     temporary = home / f".saving-{secrets.token_hex(8)}"
@@ -202,7 +208,12 @@ def load_artifact(root: str | os.PathLike[str], reference: str) -> Artifact:
     """
     name, selector = parse_reference(reference)
     home = Path(root) / name
-    version = select_version(Path(root), name, selector)
+    with disk(home, "read"):
+        version = select_version(Path(root), name, selector)
+        return _load(home, name, version)
+
+
+def _load(home: Path, name: str, version: int) -> Artifact:
     path = home / str(version)
     record = _read_model(path, name, version)
     for file, digest in record["checksums"].items():
@@ -272,9 +283,14 @@ def list_artifacts(root: str | os.PathLike[str]) -> list[dict[str, Any]]:
     >>> list_artifacts("no-such-folder")
     []
     """
+    with disk(root, "read"):
+        return _rows(Path(root))
+
+
+def _rows(root: Path) -> list[dict[str, Any]]:
     rows = []
-    for name in saved_names(Path(root)):
-        home = Path(root) / name
+    for name in saved_names(root):
+        home = root / name
         aliases = read_aliases(home)
         for version in saved_versions(home):
             row: dict[str, Any] = {

@@ -18,7 +18,33 @@ from typing import Any
 
 import numpy as np
 
-from forecast.errors import ArgumentError
+from forecast.errors import ArgumentError, StoreError
+
+
+@contextlib.contextmanager
+def disk(path: str | os.PathLike[str], doing: str = "written") -> Iterator[None]:
+    """Turns what the system refuses into one advising line that names the path and the reason.
+
+    Raises
+    ------
+    StoreError
+        When the block raises an ``OSError``.
+
+    Examples
+    --------
+    >>> with disk("a.csv"):
+    ...     raise PermissionError(13, "Permission denied")
+    Traceback (most recent call last):
+    forecast.errors.StoreError: a.csv cannot be written: Permission denied. Check folder, rights and space.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StoreError(
+            f"{os.fspath(path)} cannot be {doing}: {reason}",
+            advice="Check folder, rights and space.",
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -78,7 +104,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     ArgumentError
         When the target is a folder or a device.
-    OSError
+    StoreError
         When the disk refuses.
 
     Examples
@@ -90,22 +116,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     (Path(folder) / "a.txt").read_text()
     'whole'
     """
-    target = Path(path)
-    if target.is_symlink():
-        target = target.resolve()
-    if target.exists() and not target.is_file():
-        # Renaming onto /dev/stdout would replace the device itself.
-        raise ArgumentError(f"the output is not a file: {target}", advice="Name a file to write.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(8)}.tmp{target.suffix}")
-    try:
-        yield temporary
-        sync_file(temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
+    with disk(path):
+        target = Path(path)
+        if target.is_symlink():
+            target = target.resolve()
+        if target.exists() and not target.is_file():
+            # Renaming onto /dev/stdout would replace the device itself.
+            raise ArgumentError(f"the output is not a file: {target}", advice="Name a file to write.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(8)}.tmp{target.suffix}")
+        try:
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(target.parent)
 
 
 def write_bytes(data: bytes, path: str | os.PathLike[str]) -> Path:

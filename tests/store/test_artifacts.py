@@ -285,7 +285,7 @@ def test_a_save_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         *{"write": (Path, "write_bytes"), "fsync": (os, "fsync"), "rename": (os, "rename")}[step], refuse
     )
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(StoreError, match=r"shop cannot be written: the disk is full\. Check folder"):
         _save(tmp_path)
     assert list_artifacts(tmp_path) == []
     assert list((tmp_path / "shop").glob("*")) == list((tmp_path / "shop").glob(".*")) == []
@@ -320,3 +320,22 @@ def test_savers_at_the_same_time_get_their_own_versions(tmp_path: Path) -> None:
     assert sorted(parts[0] + parts[1]) == list(range(1, 11))
     for version in range(1, 11):
         verify_artifact(tmp_path / "processes", f"shop@{version}")
+
+
+def test_a_file_in_the_place_of_the_models_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(StoreError, match=r"models/shop cannot be written: .+\. Check folder"):
+        _save(tmp_path / "models")
+
+
+def test_a_model_that_the_system_refuses_to_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(tmp_path)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StoreError, match=r"shop cannot be read: Permission denied"):
+        load_artifact(tmp_path, "shop")

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.errors import ArgumentError, InputError
+from forecast.errors import ArgumentError, InputError, StoreError
 from forecast.store import atomic
 from forecast.store.writing import TableWriter, write_bytes, write_json, write_table, write_text
 
@@ -53,7 +53,7 @@ def test_a_failing_disk_leaves_the_old_file_and_nothing_else(
     written = WRITERS[writer](tmp_path / "out")
     written.write_bytes(b"old")
     monkeypatch.setattr(os, broken, _refuse)
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(StoreError, match=r"cannot be written: the disk is full\. Check folder"):
         WRITERS[writer](tmp_path / "out")
     assert written.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == [written.name]
