@@ -16,6 +16,7 @@ _INTEGRAL = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
 _NO_ID = (*BLANK_TEXTS, "nan")
 
 _DECIMAL_COMMA = r"^-?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]{1,2}$"
+_THREE_AFTER_POINT = r"^-?[0-9]{1,3}([.][0-9]{3})+$"
 _THOUSANDS_COMMA = r"^-?[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?$"
 
 
@@ -81,8 +82,10 @@ def read_ids(connection: Any, relation: str, cell: str, kind: str, header: str) 
     return plain, []
 
 
-def read_values(connection: Any, relation: str, cell: str, kind: str, header: str) -> ValueReading:
-    """Decide how a column of money is read.
+def read_values(
+    connection: Any, relation: str, cell: str, kind: str, header: str, semicolons: bool = False
+) -> ValueReading:
+    """Decide how a column of money is read; ``semicolons`` says that points may well part thousands.
 
     Raises
     ------
@@ -99,12 +102,13 @@ def read_values(connection: Any, relation: str, cell: str, kind: str, header: st
     txt = cell
     blank = f"({txt} IS NULL OR lower({txt}) IN ({texts(BLANK_TEXTS)}))"
     number = f"CASE WHEN NOT contains({txt}, '_') THEN TRY_CAST({txt} AS DOUBLE) END"
-    commas, decimal, thousands, both, points, cells = connection.execute(
+    commas, decimal, thousands, both, points, threes, cells = connection.execute(
         "SELECT count(*) FILTER (comma), "
         f"count(*) FILTER (comma AND regexp_matches(t, {text(_DECIMAL_COMMA)})), "
         f"count(*) FILTER (comma AND regexp_matches(t, {text(_THOUSANDS_COMMA)})), "
         f"count(*) FILTER (comma AND contains(t, '.') AND regexp_matches(t, {text(_THOUSANDS_COMMA)})), "
-        "count(*) FILTER (NOT comma AND contains(t, '.')), count(*) "
+        "count(*) FILTER (NOT comma AND contains(t, '.')), "
+        f"count(*) FILTER (NOT comma AND regexp_matches(t, {text(_THREE_AFTER_POINT)})), count(*) "
         f"FROM (SELECT {txt} AS t, contains({txt}, ',') AS comma FROM {relation} WHERE NOT {blank})"
     ).fetchall()[0]
     notes: tuple[str, ...] = ()
@@ -120,6 +124,12 @@ def read_values(connection: Any, relation: str, cell: str, kind: str, header: st
         )
     elif decimal and points:
         notes = (f"{header}: decimal commas and decimal points occur together; only points were read",)
+    elif semicolons and points and threes == points:
+        notes = (
+            f"{header}: LOOK HERE: each of {points:,} points in {cells:,} cells has three digits after it, "
+            "in a file separated by semicolons: 1.234 was read as 1.234, not as 1234. If the points part "
+            "thousands, export the amounts without them",
+        )
     return ValueReading(_usable(number), blank, txt, notes)
 
 

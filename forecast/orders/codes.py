@@ -6,7 +6,7 @@ USED = "used"
 
 # Every code, in the order in which a row is judged: the first that applies is its fate.
 REJECTED = {
-    "malformed_row": "too few or too many cells; its money cannot be read and counts as 0",
+    "malformed_row": "too few or too many cells, or a line that is no JSON object; its money counts as 0",
     "blank_row": "nothing in the row",
     "missing_customer_id": "no customer id, so nobody to count it for",
     "missing_date": "no date",

@@ -76,7 +76,7 @@ def map_columns(
             continue
         advice = _how_to_map(role, "COLUMN", columns)
         if role == "value":
-            advice += " For a log without money pass mapping={'value': None}."
+            advice += " For a log without money: --map value= or mapping={'value': None}."
         raise InputError(f"no column looks like the {role}", where=where, advice=advice)
     return {role: found[role] for role in ROLES if role in found}
 
@@ -113,7 +113,7 @@ def check_mapping(mapping: Mapping[str, str | None] | None) -> dict[str, str | N
         if names.count(name) > 1:
             raise ArgumentError(
                 f"column {name!r} is mapped to two roles",
-                advice="Give each role its own column, or map the other role to None.",
+                advice="Give each role its own column, or map the other to nothing (--map ROLE= or None).",
             )
     return asked
 

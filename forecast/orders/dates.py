@@ -88,7 +88,8 @@ def read_days(
     native = kind == "DATE" or kind.startswith("TIMESTAMP")
     if native and date_format is not None:
         raise ArgumentError(
-            f"date_format is given, but {column} holds dates already", advice="Leave date_format out."
+            f"date_format is given, but {column} holds dates already",
+            advice="Leave date_format (--date-format) out.",
         )
     if native:
         blank = f"{cell} IS NULL"
@@ -151,7 +152,7 @@ def bad_date_error(connection: Any, relation: str, reading: DayReading, rows: in
         count=rows,
         examples=examples,
         advice="9 stands for a digit, a for a letter. Map the right column to order_date, "
-        "or pass date_format, for example '%d %b %Y'.",
+        "or give date_format (--date-format), for example '%d %b %Y'.",
     )
 
 
@@ -232,7 +233,7 @@ def _slashes(
         f"FROM (SELECT {first} AS a, {second} AS b FROM {relation} "
         f"WHERE {shape} IN ({texts(sorted(shapes))}))"
     ).fetchall()[0]
-    advice = "Say which it is: date_format='%d/%m/%Y' or '%m/%d/%Y'."
+    advice = "Say which it is: date_format (--date-format) '%d/%m/%Y' or '%m/%d/%Y'."
     if day_first and month_first:
         raise InputError(
             f"{day_first:,} dates have the day first and {month_first:,} the month",

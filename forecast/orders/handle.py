@@ -39,6 +39,8 @@ class Orders:
     currency, timezone : str or None
     extras : tuple of str
         The other columns.
+    paths : tuple of Path
+        The files that were read, so that no output overwrites them.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Orders:
     value_policy: str
     zero_value: str
     extras: tuple[str, ...]
+    paths: tuple[Path, ...] = ()
 
     @cached_property
     def _facts(self) -> tuple[int, int, dt.date | None, dt.date | None]:

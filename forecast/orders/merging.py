@@ -73,3 +73,37 @@ def order_notes(connection: Any, orders: str, has_order_id: bool) -> list[str]:
                 f"order numbers with more than one customer or day: {split:,}; each combination is one order"
             )
     return notes
+
+
+def overlap_notes(connection: Any, judged: str, files: list[str], has_order_id: bool) -> list[str]:
+    """Rows of one file that an earlier file has too: overlapping exports count twice.
+
+    Only days that two files share are looked at, so that one file a period costs nothing.
+    """
+    if len(files) < 2:
+        return []
+    usable = f"(SELECT * FROM {judged} WHERE code IS NULL)"
+    spans = connection.execute(
+        f"SELECT min(order_day), max(order_day) FROM {usable} GROUP BY file ORDER BY 1"
+    ).fetchall()
+    shared, latest = [], None
+    for start, end in spans:
+        if latest is not None and start <= latest:
+            shared.append(f"order_day BETWEEN DATE '{start}' AND DATE '{min(end, latest)}'")
+        latest = end if latest is None else max(end, latest)
+    if not shared:
+        return []
+    # Lines of one order may differ in value; rows without a number are known by their value alone.
+    found = connection.execute(
+        "SELECT one, file, sum(n) FROM (SELECT file, n, "
+        "min(file) OVER (PARTITION BY customer_id, order_day, order_id, v) AS one FROM "
+        "(SELECT file, customer_id, order_day, order_id, CASE WHEN order_id IS NULL THEN value END AS v, "
+        f"count(*) AS n FROM {usable} WHERE {' OR '.join(shared)} GROUP BY ALL)) WHERE file > one "
+        "GROUP BY one, file ORDER BY one, file"
+    ).fetchall()
+    what = "order number, customer and day" if has_order_id else "customer, day and value"
+    return [
+        f"LOOK HERE: {rows:,} rows of {files[file]} repeat rows of {files[one]} (the same {what}): "
+        "overlapping exports count twice; give each period once"
+        for one, file, rows in found
+    ]

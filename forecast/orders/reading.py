@@ -19,7 +19,7 @@ from forecast.orders.codes import REJECTED, USED
 from forecast.orders.dates import DayReading, bad_date_error, check_timezone, read_days
 from forecast.orders.dialect import choose_dialect, choose_value_policy, choose_zero_value
 from forecast.orders.handle import Orders
-from forecast.orders.merging import merge_lines, order_notes, purchases_by_file
+from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
 from forecast.orders.reconciliation import Line, Reconciliation
 from forecast.orders.sources import Source, close_sources, open_sources
 from forecast.orders.sql import ident, text
@@ -117,6 +117,7 @@ def read_orders(
         value_policy=policy,
         zero_value=zero,
         extras=tuple(staging.extras),
+        paths=tuple(source.path for source in sources if source.path is not None),
     )
 
 
@@ -162,14 +163,14 @@ def _one_currency(connection: Any, staging: Staging, currency: str | None, notes
             f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} rows" for code, rows in found),
             where=f"column {header!r}",
             advice="Amounts of several currencies are never added: read one currency at a time, "
-            "or map a converted column to value and currency to None.",
+            "or map a converted column to value and currency to nothing (--map currency= or None).",
         )
     if found and currency is not None and found[0][0] != currency:
         raise InputError(
             f"the currency is {found[0][0]}, not {currency}",
             where=f"column {header!r}",
             count=found[0][1],
-            advice="Leave currency out, or convert the amounts first.",
+            advice="Leave currency (--currency) out, or convert the amounts first.",
         )
     if found and blank:
         notes.append(f"{blank:,} rows name no currency and were taken as {found[0][0]}")
@@ -201,7 +202,9 @@ def _judge(
     )
     values = ValueReading("CAST(NULL AS DOUBLE)", "false", "CAST(NULL AS VARCHAR)")
     if "value" in header:
-        values = read_values(connection, where, ident("r:value"), staging.types["value"], header["value"])
+        values = read_values(
+            connection, where, ident("r:value"), staging.types["value"], header["value"], staging.semicolons
+        )
     order_id, number_notes = "CAST(NULL AS VARCHAR)", list[str]()
     if "order_id" in header:
         order_id, number_notes = read_ids(
@@ -312,6 +315,7 @@ def _split(
         f"CREATE TABLE {orders} AS SELECT customer_id, order_day, value, order_id, items, source_file, "
         f"row AS source_row{extras} FROM {judged} WHERE code IS NULL"
     )
+    notes.extend(overlap_notes(connection, judged, files, "order_id" in staging.mapping))
     if "order_id" in staging.mapping:
         merge_lines(connection, orders, list(staging.extras))
     notes.extend(order_notes(connection, orders, "order_id" in staging.mapping))

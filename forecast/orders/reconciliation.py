@@ -77,6 +77,13 @@ class Reconciliation:
         """Rejected rows as a share of all rows, 0 to 1."""
         return self._rows("rejected") / self.total_rows if self.total_rows else 0.0
 
+    @property
+    def lost_share(self) -> float:
+        """Rejected rows as a share of the rows that hold anything: blank rows lose nothing."""
+        blank = sum(line.rows for line in self.lines if line.code == "blank_row")
+        filled = self.total_rows - blank
+        return (self._rows("rejected") - blank) / filled if filled else 0.0
+
     def _rows(self, kind: str) -> int:
         return sum(line.rows for line in self.lines if line.kind == kind)
 

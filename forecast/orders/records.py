@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,18 @@ DELIMITERS = (",", ";", "\t", "|")
 BATCH = 100_000
 # A record over more lines than this is an unclosed quote, not an address with line breaks.
 MOST_LINES = 1000
+# What Excel writes and reads before the header.
+_SEP_LINE = re.compile('\ufeff?"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a delimited file is written."""
+    """How a delimited file is written; ``skip`` lines stand before the header."""
 
     header: tuple[str, ...]
     delimiter: str
     encoding: str
+    skip: int = 0
 
 
 def layout_of(path: Path) -> Layout:
@@ -44,8 +48,11 @@ def layout_of(path: Path) -> Layout:
     head = read_head(path)
     encoding = _encoding_of(head)
     text = head.decode(encoding, errors="replace")
+    told = _SEP_LINE.match(text)
+    if told is not None:
+        text = text[told.end() :]
     best: tuple[float, int, str, list[str]] | None = None
-    for delimiter in _delimiters_for(path):
+    for delimiter in _delimiters_for(path) if told is None else (told.group(1),):
         records = _sample(text, delimiter)
         if not records or len(records[0]) < 2:
             continue
@@ -60,7 +67,7 @@ def layout_of(path: Path) -> Layout:
             where=path.name,
             advice="The first line must be a header with at least two columns.",
         )
-    return Layout(tuple(name.strip() for name in best[3]), best[2], encoding)
+    return Layout(tuple(name.strip() for name in best[3]), best[2], encoding, int(told is not None))
 
 
 def _delimiters_for(path: Path) -> tuple[str, ...]:
@@ -186,6 +193,8 @@ def _batches(path: Path, layout: Layout, encoding: str) -> Iterator[tuple[list[A
                 span, before = reader.line_num - before, reader.line_num
                 if span > MOST_LINES:
                     raise _unclosed(path, number)
+                if number <= layout.skip:
+                    continue
                 if not any(cell.strip() for cell in record):
                     bad.append((number, "blank_row"))
                 elif not header_seen:

@@ -35,6 +35,10 @@ class Source:
         Header, expression and database type of each column.
     broken : str, optional
         Table ``row, code`` of records that could not be taken apart.
+    path : Path, optional
+        The file, when it is one.
+    delimiter : str, optional
+        Of delimited text.
     """
 
     label: str
@@ -44,6 +48,8 @@ class Source:
     cells: list[str]
     types: list[str]
     broken: str | None = None
+    path: Path | None = None
+    delimiter: str | None = None
     tables: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
 
@@ -80,6 +86,7 @@ def open_sources(connection: Any, source: Any) -> tuple[list[Source], list[str]]
     notes: list[str] = []
     for path, label in zip(paths, labels(paths), strict=True):
         opened.append(_open_file(connection, path, label, notes))
+        opened[-1].path = path
     for number, frame in enumerate(frames, start=1):
         opened.append(_open_frame(connection, frame, "frame" if len(frames) == 1 else f"frame {number}"))
     return opened, notes
@@ -105,9 +112,12 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Sou
     table, broken = f"raw_{number}", f"raw_{number}_broken"
     cells = [f"c{i}" for i in range(len(layout.header))]
     source = Source(
-        label, table, "rowid + 2", list(layout.header), cells, ["VARCHAR"] * len(cells), tables=(table,)
-    )
-    if layout.encoding.startswith("utf-8") and not has_blank_lines(path):
+        label, table, "rowid + 2", list(layout.header), cells, ["VARCHAR"] * len(cells),
+        delimiter=layout.delimiter, tables=(table,),
+    )  # fmt: skip
+    if layout.skip:
+        notes.append(f"{label}: the first line only names the delimiter (sep={layout.delimiter}); skipped")
+    if not layout.skip and layout.encoding.startswith("utf-8") and not has_blank_lines(path):
         columns = "{" + ", ".join(f"{text(cell)}: 'VARCHAR'" for cell in cells) + "}"
         try:
             connection.execute(
@@ -116,6 +126,8 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Sou
                 f"delim = {text(layout.delimiter)}, quote = '\"', escape = '\"', "
                 f"columns = {columns})"
             )
+        except duckdb.InterruptException:
+            raise
         except duckdb.Error:
             # Something is wrong with at least one record; the careful reader finds out which.
             pass
@@ -149,6 +161,8 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
             f"FROM read_csv({_pattern(path)}, auto_detect = false, header = false, "
             f"delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
         )
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error:
         raise InputError(
             "the file is not readable as JSON lines", where=label, advice="Write it as UTF-8."
@@ -175,7 +189,10 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
     for name in columns:
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
         cells.append(f"json_extract_string(line, {text(pointer)})")
-    return Source(label, table, "row", columns, cells, ["VARCHAR"] * len(cells), broken, (table, broken))
+    return Source(
+        label, table, "row", columns, cells, ["VARCHAR"] * len(cells), broken,
+        tables=(table, broken),
+    )  # fmt: skip
 
 
 def _open_parquet(connection: Any, path: Path, label: str) -> Source:
@@ -183,6 +200,8 @@ def _open_parquet(connection: Any, path: Path, label: str) -> Source:
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         rows = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error:
         raise InputError(
             "the file is not readable as Parquet", where=label, advice="Export it again."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from forecast.errors import InputError
@@ -27,13 +27,15 @@ class Staging:
     types : dict of role to database type
     extras : dict of str to str
         Name in the orders table, and in the data, of every other column.
+    semicolons : bool
+        Whether a source is separated by semicolons, as where the comma is decimal.
     """
 
     view: str
     mapping: dict[str, str]
     types: dict[str, str]
     extras: dict[str, str]
-    notes: list[str] = field(default_factory=list)
+    semicolons: bool = False
 
 
 def stage(
@@ -83,7 +85,8 @@ def stage(
     if padded:
         clean = ", ".join(f"{trimmed(ident(f'r:{role}'))} AS {ident(f'r:{role}')}" for role in padded)
         connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * REPLACE ({clean}) FROM ({everything})")
-    return Staging(view, roles, {role: types[role] for role in roles}, names)
+    semicolons = any(source.delimiter == ";" for source in sources)
+    return Staging(view, roles, {role: types[role] for role in roles}, names, semicolons)
 
 
 def _places(source: Source, roles: dict[str, str], first: str) -> dict[str, int]:

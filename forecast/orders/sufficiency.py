@@ -120,6 +120,26 @@ def sufficiency(
     return Sufficiency(facts, verdicts, _lines(facts, verdicts, missing, day), _warnings(facts, day))
 
 
+def silence_notes(orders: Orders, as_of: Any = None) -> list[str]:
+    """A note when nothing was bought for long before ``as_of``: everybody then looks as if gone.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from forecast.orders import read_orders
+    >>> log = pd.DataFrame({"customer_id": ["a"], "order_date": ["2024-01-01"], "value": [1.0]})
+    >>> silence_notes(read_orders(log), "2024-03-01")
+    ['The last order is 60 days before 2024-03-01: is as_of right, or is the export incomplete?']
+    """
+    if as_of is None:
+        return []
+    day = parse_day(as_of)
+    silent = (day - orders.last_day).days
+    if silent <= MAX_SILENT_DAYS:
+        return []
+    return [f"The last order is {silent:,} days before {day}: is as_of right, or is the export incomplete?"]
+
+
 def _missing(facts: dict[str, int], customers: int, days: int, silent: int, frequent: int) -> list[str]:
     missing = []
     if facts["customers"] < customers:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from forecast.errors import ArgumentError
+from forecast.errors import ArgumentError, StoreError
 
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)*([eE][+-]?[0-9]+)?")
@@ -30,12 +30,14 @@ def harmless(cell: Any) -> Any:
 
 
 def write_frame(frame: pd.DataFrame, path: Any) -> Path:
-    """Write a frame by the ending of its path: ``.csv``, ``.parquet`` or ``.json``.
+    """Write a frame by the ending of its path: ``.csv``, ``.parquet`` or ``.json``; missing folders are made.
 
     Raises
     ------
     ArgumentError
-        When the ending is none of these, or the folder is missing.
+        When the ending is none of these.
+    StoreError
+        When the disk refuses.
     """
     target = Path(path)
     ending = target.suffix.lower()
@@ -43,8 +45,18 @@ def write_frame(frame: pd.DataFrame, path: Any) -> Path:
         raise ArgumentError(
             f"the ending {ending or '(none)'!r} is not written", advice="Use .csv, .parquet or .json."
         )
-    if not target.parent.is_dir():
-        raise ArgumentError(f"the folder does not exist: {target.parent}", advice="Create it first.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write(frame, target, ending)
+    except OSError as error:
+        raise StoreError(
+            f"{target} cannot be written: {error.strerror or error}",
+            advice="Check folder, rights and space.",
+        ) from error
+    return target
+
+
+def _write(frame: pd.DataFrame, target: Path, ending: str) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=ending)
     os.close(handle)
     temporary = Path(name)
@@ -64,4 +76,3 @@ def write_frame(frame: pd.DataFrame, path: Any) -> Path:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    return target

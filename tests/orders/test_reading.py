@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from forecast.errors import ArgumentError, InputError
+from forecast.errors import ArgumentError, InputError, StoreError
 from forecast.orders import Reconciliation, read_orders, sufficiency
 from forecast.orders.reconciliation import Line
 
@@ -313,8 +313,13 @@ def test_rejects_are_written(tmp_path, ending):
 def test_rejects_need_a_known_ending(tmp_path):
     with pytest.raises(ArgumentError, match="is not written"):
         read_orders(LOG).write_rejects(tmp_path / "rejects.xlsx")
-    with pytest.raises(ArgumentError, match="folder does not exist"):
-        read_orders(LOG).write_rejects(tmp_path / "none" / "rejects.csv")
+
+
+def test_rejects_make_their_folder_or_say_why_not(tmp_path):
+    assert read_orders(LOG).write_rejects(tmp_path / "new" / "rejects.csv").is_file()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match=r"rejects.csv cannot be written: .+\. Check folder"):
+        read_orders(LOG).write_rejects(tmp_path / "file" / "rejects.csv")
 
 
 def test_threads_change_nothing():
