@@ -22,7 +22,7 @@ def _add_orders(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dialect", default="auto", help="auto or generic (default: auto)")
     group.add_argument(
         "--map", action="append", default=[], metavar="ROLE=COLUMN",
-        help="customer_id, order_date, value, order_id, currency or items = COLUMN; repeatable",
+        help="customer_id, order_date, value, order_id, currency or items = COLUMN (empty: none); repeatable",
     )  # fmt: skip
     group.add_argument("--timezone", help="the shop's zone, such as Europe/Amsterdam")
     group.add_argument("--date-format", help="such as %%d/%%m/%%Y, epoch_s, epoch_ms or excel")
@@ -30,7 +30,10 @@ def _add_orders(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--value-policy", help="what the value column means (default for generic: value)")
     group.add_argument("--zero-value", choices=["keep", "drop"], help="orders of value 0 (default: keep)")
     group.add_argument(
-        "--max-rejected", type=float, metavar="SHARE", help="exit 1 above this share of rejected rows"
+        "--max-rejected",
+        type=float,
+        metavar="SHARE",
+        help="exit 1 above this share of rejected rows (blank rows aside)",
     )
     _add_as_of(group)
 
@@ -41,9 +44,9 @@ def _add_as_of(group: Any) -> None:
     )
 
 
-def _add_models(parser: argparse.ArgumentParser) -> None:
+def _add_models(parser: argparse.ArgumentParser, default: str = "models") -> None:
     parser.add_argument(
-        "--models", default="models", metavar="DIR", help="where models are kept (default: models)"
+        "--models", default=default, metavar="DIR", help="where models are kept (default: models)"
     )
 
 
@@ -53,9 +56,11 @@ def _add_money(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="machine-readable summary on stdout")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+def _add_output(parser: argparse.ArgumentParser, default: Any = False) -> None:
+    parser.add_argument(
+        "--json", action="store_true", default=default, help="machine-readable summary on stdout"
+    )
+    parser.add_argument("--quiet", action="store_true", default=default, help="print nothing but errors")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -124,7 +129,9 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument("--by", metavar="COLUMN", help="keep this column of the first order; totals by it")
     score.add_argument("--seed", type=int, default=0, help="(default: 0)")
     score.add_argument("--fiscal-year-start", type=int, default=1, metavar="MONTH", help="(default: 1)")
-    score.add_argument("--out", required=True, metavar="FILE", help="write scores (.csv, .parquet, .json)")
+    score.add_argument(
+        "--out", required=True, metavar="FILE", help="write scores (.csv, .parquet, .json, .html)"
+    )
     _add_money(score)
     _add_models(score)
     _add_output(score)
@@ -147,33 +154,41 @@ def build_parser() -> argparse.ArgumentParser:
         "models", "Saved models: list, show, verify, alias.", "forecast models alias shop@2 champion"
     )
     actions = models.add_subparsers(dest="action", metavar="ACTION")
-    for name, text in (
-        ("list", "all models and versions"),
-        ("show", "a model's card"),
-        ("verify", "check a model against its checksums"),
-        ("alias", "give a version a name"),
+    for name, text, example in (
+        ("list", "All models and versions; exits with 1 when one is damaged.", "list --models models"),
+        ("show", "A model's card.", "show shop"),
+        ("verify", "Check a model against its checksums.", "verify shop@champion"),
+        ("alias", "Give a version a name.", "alias shop@2 champion"),
     ):
-        action = actions.add_parser(name, help=text, description=text)
+        action = actions.add_parser(
+            name, help=text, description=text, epilog=f"example: forecast models {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
         if name != "list":
             action.add_argument("reference", metavar="NAME[@VERSION]")
         if name == "alias":
             action.add_argument("alias", metavar="ALIAS")
-        _add_models(action)
-        _add_output(action)
+        # A default here would undo what was said before the action.
+        _add_models(action, argparse.SUPPRESS)
+        _add_output(action, argparse.SUPPRESS)
     _add_models(models)
     _add_output(models)
     return parser
 
 
-def _mapping(pairs: list[str]) -> dict[str, str] | None:
+def _mapping(pairs: list[str]) -> dict[str, str | None] | None:
+    """Roles and their columns; an empty column says that there is none."""
     from forecast.errors import ArgumentError
 
-    mapping = {}
+    mapping: dict[str, str | None] = {}
     for pair in pairs:
         role, equals, column = pair.partition("=")
-        if not equals or not role.strip() or not column.strip():
-            raise ArgumentError(f"--map {pair!r} is not understood", advice="Write --map value=COLUMN.")
-        mapping[role.strip()] = column.strip()
+        if not equals or not role.strip():
+            raise ArgumentError(
+                f"--map {pair!r} is not understood",
+                advice="Write --map value=COLUMN, or --map value= when there is no such column.",
+            )
+        mapping[role.strip()] = column.strip() or None
     return mapping or None
 
 
@@ -232,11 +247,9 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
             margin=o.margin, discount_rate=o.discount_rate, by=o.by, seed=o.seed,
             fiscal_year_start=o.fiscal_year_start, progress=progress,
         )  # fmt: skip
-    if o.as_of is not None:
-        orders = orders.until(o.as_of)
     return pipeline.backtest(
-        orders, out=o.out, horizon=o.horizon, origins=o.origins, step=o.step, candidates=o.candidates,
-        fiscal_year_start=o.fiscal_year_start, seed=o.seed, progress=progress,
+        orders, out=o.out, as_of=o.as_of, horizon=o.horizon, origins=o.origins, step=o.step,
+        candidates=o.candidates, fiscal_year_start=o.fiscal_year_start, seed=o.seed, progress=progress,
     )  # fmt: skip
 
 
@@ -260,7 +273,7 @@ def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], None] | None]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code: 0 done, 1 a ForecastError, 2 usage.
+    """Run the command; returns its exit code: 0 done, 1 a ForecastError, 2 usage, 130 interrupted.
 
     Examples
     --------
@@ -289,7 +302,24 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps(plain(outcome.data), ensure_ascii=False, allow_nan=False))
         elif not options.quiet:
             print("\n".join(outcome.lines))
+        if outcome.problem is not None:
+            print(f"forecast: {outcome.problem}", file=sys.stderr)
+            return 1
     except ForecastError as error:
         print(f"forecast: {error}", file=sys.stderr)
         return 1
+    except BaseException as error:
+        if not _interrupted(error):
+            raise
+        print("forecast: interrupted", file=sys.stderr)
+        return 130
     return 0
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether somebody pressed Ctrl-C; the database says so in its own words."""
+    return (
+        isinstance(error, KeyboardInterrupt)
+        or type(error).__name__ == "InterruptException"
+        or (isinstance(error, RuntimeError) and str(error) == "Query interrupted")
+    )

@@ -7,25 +7,47 @@ machine and lines for a person.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from forecast.errors import ArgumentError, InputError
-from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.backtest import backtest as run_backtest
 from forecast.fitting.priors import read_priors
 from forecast.history import historical_clv
 from forecast.model import fit as fit_model
 from forecast.model import load
 from forecast.orders import Orders, read_orders
-from forecast.orders.sufficiency import sufficiency
-from forecast.periods import check_levels, horizon_days
+from forecast.orders.sufficiency import silence_notes, sufficiency
+from forecast.periods import (
+    check_fiscal_year_start,
+    check_levels,
+    check_seed,
+    horizon_days,
+    horizon_periods,
+)
 from forecast.predict import portfolio_totals, score_table
-from forecast.reports.terminal import board_lines, money, parameter_lines, portfolio_lines
+from forecast.reports.terminal import (
+    board_lines,
+    history_lines,
+    model_lines,
+    parameter_lines,
+    portfolio_lines,
+    span_line,
+)
+from forecast.reports.writing import (
+    BACKTEST_FILES,
+    check_page_rows,
+    history_files,
+    is_page,
+    write_backtest,
+    write_history,
+    write_scores,
+    write_scores_page,
+)
 from forecast.store.artifacts import (
     list_artifacts,
     load_artifact,
@@ -33,7 +55,8 @@ from forecast.store.artifacts import (
     set_alias,
     verify_artifact,
 )
-from forecast.store.writing import TableWriter, write_json, write_table, write_text
+from forecast.store.guarding import output_folder, protect
+from forecast.store.writing import write_table, write_text
 from forecast.summary import purchase_histories
 
 Progress = Callable[[str, int, int], None]
@@ -42,14 +65,18 @@ _BATCH = 262_144
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb did: ``data`` for ``--json``, ``lines`` for the terminal."""
+    """What a verb did: ``data`` for ``--json``, ``lines`` for the terminal.
+
+    A ``problem`` is for somebody to mend: it goes to stderr, and the command exits with 1.
+    """
 
     data: dict[str, Any]
     lines: list[str] = field(default_factory=list)
+    problem: str | None = None
 
 
 def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> Orders:
-    """Read orders; above ``max_rejected`` (a share of rows) they are refused.
+    """Read orders; above ``max_rejected`` (a share of the rows that are not blank) they are refused.
 
     Raises
     ------
@@ -61,7 +88,7 @@ def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> O
     if max_rejected is not None and not 0 <= max_rejected <= 1:
         raise ArgumentError(f"max_rejected is {max_rejected:g}", advice="Give a share: 0.05 for 5 %.")
     orders = read_orders(source, **options)
-    share = orders.reconciliation.rejected_share
+    share = orders.reconciliation.lost_share
     if max_rejected is not None and share > max_rejected:
         raise InputError(
             f"{share:.2%} of the rows were rejected, more than the {max_rejected:.2%} allowed",
@@ -86,14 +113,19 @@ def _facts(orders: Orders) -> dict[str, Any]:
     }
 
 
+def _noted(notes: list[str]) -> list[str]:
+    return [f"Note: {note}" for note in notes]
+
+
 def check(orders: Orders, *, as_of: Any = None, rejects: Any = None, out: Any = None) -> Outcome:
     """Dialect, reconciliation and sufficiency verdict of an order log."""
+    protect([rejects, out], orders.paths)
     verdict = sufficiency(orders, as_of)
     reconciliation = orders.reconciliation
     if rejects is not None:
         orders.write_rejects(rejects)
     if out is not None:
-        if str(out).lower().endswith((".html", ".htm")):
+        if is_page(out):
             from forecast.reports.pages import check_page
 
             write_text(check_page(reconciliation, verdict, _facts(orders)), out)
@@ -110,29 +142,18 @@ def history(
     orders: Orders, *, as_of: Any = None, margin: float = 1.0, by: str | None = None, out: Any = None
 ) -> Outcome:
     """Historical CLV: formula, per customer, cohorts; the baseline."""
+    names = history_files(by)
+    folder = None if out is None else output_folder(out)
+    if folder is not None:
+        protect([folder / name for name in names], orders.paths)
     found = historical_clv(orders, as_of, margin=margin, by=by)
-    summary = found.summary
-    currency = orders.currency
-    lines = [
-        f"Historical CLV as of {summary['as_of']}, {summary['customers']:,} customers",
-        f"  revenue {money(summary['revenue'], currency)} from {summary['orders']:,} orders",
-        f"  average order value {money(summary['aov'], currency)}, "
-        f"{summary['purchase_frequency']:.2f} orders per customer and year, "
-        f"lifespan {summary['lifespan_years']:.2f} years",
-        f"  formula CLV {money(summary['formula_clv'], currency)}; repeat rate {summary['repeat_rate']:.1%}",
-    ]
-    if out is not None:
-        from forecast.reports.pages import history_page
-
-        folder = Path(out)
-        write_json(summary, folder / "summary.json")
-        write_table(found.customers, folder / "customers.parquet")
-        write_table(found.cohorts, folder / "cohorts.parquet")
-        if found.by is not None:
-            write_table(found.by, folder / "by.parquet")
-        write_text(history_page(found, _facts(orders)), folder / "history.html")
-        lines.append(f"Wrote {folder}/history.html, summary.json, customers.parquet, cohorts.parquet")
-    return Outcome(dict(summary), lines)
+    notes = silence_notes(orders, as_of)
+    summary = {**found.summary, "notes": notes}
+    lines = [*history_lines(summary, orders.currency), *_noted(notes)]
+    if folder is not None:
+        write_history(found, summary, folder, _facts(orders))
+        lines.append(f"Wrote {folder}/{', '.join(names)}")
+    return Outcome(summary, lines)
 
 
 def fit(
@@ -147,12 +168,15 @@ def fit(
     seed: int = 0,
 ) -> Outcome:
     """Fit a model and save it as the next version of its name."""
+    check_seed(seed)
     parse_reference(name)  # before the work: the name must stay inside the folder
     overrides = None if priors is None else read_priors(priors)
     options: dict[str, Any] = {"purchases": purchases, "method": method, "priors": overrides, "seed": seed}
     model = fit_model(orders, as_of, **options).save(Path(models) / name)
     path = Path(models) / str(model.name) / str(model.version)
     lines = [repr(model)[1:-1], "", *parameter_lines(model.summary()), "", f"Verdict: {model.verdict}."]
+    notes = silence_notes(orders, as_of)
+    lines += _noted(notes)
     lines.append(f"Saved as {model.name}@{model.version} in {path}")
     data = {
         "name": model.name,
@@ -162,6 +186,7 @@ def fit(
         "parameters": {f.spec.name: f.parameters for f in (model.purchases, model.spend) if f is not None},
         "customers": model.provenance["customers"],
         "as_of": model.provenance["as_of"],
+        "notes": notes,
     }
     return Outcome(data, lines)
 
@@ -183,50 +208,54 @@ def score(
     progress: Progress | None = None,
 ) -> Outcome:
     """Forecast every customer with a saved model, block by block, and their total."""
+    check_seed(seed)
     parse_reference(model)
+    protect([out], orders.paths)
     own = load(Path(models) / model)
     own.check(orders)
     histories = purchase_histories(orders, as_of, by or ())
     days = horizon_days(horizon, histories.as_of, fiscal_year_start)
     options: dict[str, Any] = {"levels": level, "margin": margin, "discount_rate": discount_rate}
-    done = 0
-    with TableWriter(out) as writer:
+    periods = horizon_periods(horizon, histories.as_of, fiscal_year_start)
+    name = f"{own.name}@{own.version}"
+
+    def tables() -> Iterator[pd.DataFrame]:
+        done = 0
         for frame in histories.batches(_BATCH):
             table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
-            writer.write(_with_days(table.assign(**{name: frame[name] for name in histories.by})))
+            yield table.assign(**{name: frame[name] for name in histories.by})
             done += len(frame)
             if progress is not None:
                 progress("customers scored", done, len(histories))
+
+    check_page_rows(out, len(histories))
+    whole = write_scores(tables(), out)
     lines = portfolio_totals(own.clv, histories.to_frame(), days=days, by=by, seed=seed, **options)
     told = portfolio_lines(lines, check_levels(level), orders.currency)
-    name = f"{own.name}@{own.version}"
+    if whole is not None:
+        write_scores_page(whole, lines, {**_facts(orders), "model": name}, out)
+    notes = silence_notes(orders, as_of)
     head = f"{len(histories):,} customers as of {histories.as_of}, next {days} days, model {name}"
     data = {
         "model": name,
         "as_of": histories.as_of,
         "horizon_days": days,
+        "periods": [asdict(period) for period in periods],
         "customers": len(histories),
+        "notes": notes,
         "portfolio": lines.to_dict("records"),
         "out": str(out),
     }
-    return Outcome(data, [head, *told, f"Wrote {out}"])
-
-
-def _with_days(table: pd.DataFrame) -> Any:
-    """The table for writing: days as days, not as midnights."""
-    import pyarrow as pa
-
-    found = pa.Table.from_pandas(table, preserve_index=False)
-    for name in ("as_of", "first_purchase", "last_purchase"):
-        place = found.schema.get_field_index(name)
-        found = found.set_column(place, name, found.column(name).cast(pa.date32()))
-    return found.replace_schema_metadata(None)
+    span = span_line(periods)
+    spans = [] if span is None else [f"  horizon: {span}"]
+    return Outcome(data, [head, *spans, *told, *_noted(notes), f"Wrote {out}"])
 
 
 def backtest(
     orders: Orders,
     *,
     out: Any,
+    as_of: Any = None,
     horizon: Any = 91,
     origins: int = 4,
     step: Any = None,
@@ -236,8 +265,13 @@ def backtest(
     progress: Progress | None = None,
 ) -> Outcome:
     """Rolling-origin backtest: board, forecasts and a page in a folder."""
+    check_seed(seed)
+    check_fiscal_year_start(fiscal_year_start)
+    folder = output_folder(out)
+    protect([folder / name for name in BACKTEST_FILES], orders.paths)
+    silent = silence_notes(orders, as_of)
     found = run_backtest(
-        orders,
+        orders if as_of is None else orders.until(as_of),
         horizon,
         origins,
         step,
@@ -246,34 +280,23 @@ def backtest(
         seed=seed,
         progress=progress,
     )
-    folder = Path(out)
     write_backtest(found, folder, _facts(orders))
-    lines = [*board_lines(found), *(f"Note: {note}" for note in found.notes)]
-    lines.append(f"Wrote {folder}/backtest.parquet, forecasts.parquet, backtest.html")
-    data = {"summary": found.summary().to_dict("records"), "notes": found.notes, "out": str(folder)}
+    notes = [*(f"{note} The last window ends on {orders.last_day}." for note in silent), *found.notes]
+    lines = [*board_lines(found), *_noted(notes)]
+    lines.append(f"Wrote {folder}/{', '.join(BACKTEST_FILES)}")
+    data = {"summary": found.summary().to_dict("records"), "notes": notes, "out": str(folder)}
     return Outcome(data, lines)
-
-
-def write_backtest(found: Backtest, folder: Path, facts: Mapping[str, Any]) -> None:
-    """The board, the forecasts and the page."""
-    from forecast.reports.pages import backtest_page
-
-    write_table(found.board, folder / "backtest.parquet")
-    write_table(found.forecasts, folder / "forecasts.parquet")
-    write_text(backtest_page(found, title="Backtest", facts=dict(facts)), folder / "backtest.html")
 
 
 def models_list(models: Any = "models") -> Outcome:
     """All saved models and versions."""
     rows = list_artifacts(models)
-    lines = [
-        f"{row['name']}@{row['version']}"
-        + (f" ({', '.join(row['aliases'])})" if row.get("aliases") else "")
-        + f"  {row.get('model', '')} as of {row.get('as_of', '?')}, {row.get('customers', '?')} customers"
-        + (f"  PROBLEM: {row['problem']}" if row.get("problem") else "")
-        for row in rows
-    ]
-    return Outcome({"models": rows}, lines or [f"No models in {models}"])
+    lines = model_lines(rows)
+    bad = [f"{row['name']}@{row['version']}" for row in rows if row.get("problem")]
+    problem = None
+    if bad:
+        problem = f"damaged models: {', '.join(bad)}, in {models}. Restore them from a backup, or fit again."
+    return Outcome({"models": rows}, lines or [f"No models in {models}"], problem)
 
 
 def models_show(reference: str, models: Any = "models") -> Outcome:
@@ -307,7 +330,8 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
     from forecast.datasets import cdnow
     from forecast.reports.pages import demo_page
 
-    folder = Path(out)
+    check_seed(seed)
+    folder = output_folder(out)
     done = itertools.count()
 
     def step(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import forecast
 from forecast import pipeline
 from forecast.cli import build_parser, main
+from forecast.reports import writing
 
 COMMANDS = ["demo", "check", "history", "fit", "score", "backtest", "models"]
 
@@ -114,6 +116,8 @@ def test_max_rejected_is_for_cron(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (code, out) == (1, "")
     assert "50.00% of the rows were rejected, more than the 10.00% allowed" in err
     assert run(capsys, "check", str(path), "--max-rejected", "0.6")[0] == 0
+    path.write_text("customer_id,order_date,value\na,2024-01-01,5\n,,\n,,\n")
+    assert run(capsys, "check", str(path), "--max-rejected", "0")[0] == 0
 
 
 def test_history(log: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -263,6 +267,18 @@ def test_models(models: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["backtest", "{log}", "--out", "{tmp}/b", "--horizon", "1Q", "--step", "30"], "do not go together"),
         (["backtest", "{log}", "--out", "{tmp}/b", "--horizon", "xQ"], "horizon is not understood"),
         (["check", "{log}", "--max-rejected", "5"], "max_rejected is 5"),
+        (["fit", "{log}", "--name", "x", "--seed", "-1"], r"seed is -1\. Give a whole number, 0 or above"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--seed", "-1"], "seed is -1"),
+        (["backtest", "{log}", "--out", "{tmp}/b", "--seed", "-1"], "seed is -1"),
+        (["demo", "--out", "{tmp}/d", "--seed", "-1"], "seed is -1"),
+        (["demo", "--out", "{tmp}/d.html"], "the output is a folder"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{tmp}/s.csv", "--fiscal-year-start", "13"], "fiscal_year_start is not a month: 13"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{log}"], "would overwrite an input"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{models}/shop/1/s.csv"], "lies inside a saved model"),
+        (["score", "{log}", "--model", "shop", "--models", "{models}", "--out", "{log}/s.csv"], r"s\.csv cannot be written"),
+        (["fit", "{log}", "--name", "x", "--models", "{log}"], r"x cannot be written"),
+        (["fit", "{log}", "--name", "x", "--map", "=total"], "is not understood"),
+        (["fit", "{log}", "--name", "x", "--map", "customer_id="], "there is no customer_id"),
         (["check", "{log}", "--timezone", "Mars/Olympus"], "Mars"),
         (["models", "verify", "nobody", "--models", "{models}"], "nobody"),
         (["models", "alias", "shop@9", "champion", "--models", "{models}"], "9"),
@@ -301,3 +317,112 @@ def test_quiet_prints_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_every_public_option_is_told_in_help() -> None:
     text = build_parser().format_help()
     assert all(command in text for command in COMMANDS)
+
+
+def test_a_log_without_money_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "o.csv"
+    path.write_text("customer_id,order_date\na,2024-01-01\na,2024-02-01\nb,2024-02-01\n")
+    code, out, _ = run(capsys, "history", str(path), "--map", "value=")
+    assert code == 0
+    assert "the log has no amounts" in out
+
+
+@pytest.mark.parametrize("action", ["list", "show", "verify", "alias"])
+def test_every_action_has_an_example(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["models", action, "--help"])
+    assert f"example: forecast models {action}" in capsys.readouterr().out
+
+
+def test_options_before_the_action_count(models: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "shop@1" in run(capsys, "models", "--models", models, "list")[1]
+    code, out, _ = run(capsys, "models", "--json", "list", "--models", models)
+    assert (code, json.loads(out)["models"][0]["name"]) == (0, "shop")
+    assert run(capsys, "models", "--quiet", "--models", models, "verify", "shop")[:2] == (0, "")
+    assert (
+        "No models in models-none"
+        in run(capsys, "models", "--models", models, "list", "--models", "models-none")[1]
+    )
+
+
+def test_a_damaged_model_is_listed_and_exits_1(
+    models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(models, tmp_path / "m")
+    (tmp_path / "m" / "shop" / "1" / "model.json").write_text("{}")
+    code, out, err = run(capsys, "models", "list", "--models", str(tmp_path / "m"))
+    assert code == 1
+    assert "PROBLEM" in out
+    assert err.startswith("forecast: damaged models: shop@1, in ")
+    code, out, err = run(capsys, "models", "--quiet", "--models", str(tmp_path / "m"))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+def test_a_horizon_in_quarters_says_what_it_spans(
+    log: Path, models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["score", str(log), "--model", "shop", "--models", models, "--as-of", "1997-08-16"]
+    ask = [*common, "--horizon", "2Q", "--out", str(tmp_path / "s.csv")]
+    said = "2 quarters 1997Q4 and 1998Q1 and, before them, 45 days of the running quarter 1997Q3 (partial)"
+    assert said in run(capsys, *ask)[1]
+    data = json.loads(run(capsys, *ask, "--json")[1])
+    assert data["periods"][0] == {
+        "label": "1997Q3", "start": "1997-08-17", "end": "1997-09-30", "days": 45, "partial": True,
+    }  # fmt: skip
+    assert [period["label"] for period in data["periods"][1:]] == ["1997Q4", "1998Q1"]
+    assert sum(period["days"] for period in data["periods"]) == data["horizon_days"]
+
+
+def test_silence_before_as_of_is_noted_everywhere(
+    log: Path, models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb, more in {
+        "history": [],
+        "score": ["--model", "shop", "--models", models, "--out", str(tmp_path / "s.csv")],
+        "fit": ["--name", "late", "--models", str(tmp_path / "m"), "--method", "mle"],
+        "backtest": ["--origins", "1", "--candidates", "naive", "--out", str(tmp_path / "b")],
+    }.items():
+        arguments = [verb, str(log), "--as-of", "1998-09-01", *more]
+        code, out, err = run(capsys, *arguments)
+        assert code == 0, err
+        assert "Note: The last order is 63 days before 1998-09-01" in out, verb
+        assert "63 days" in json.loads(run(capsys, *arguments, "--json")[1])["notes"][0]
+
+
+def test_scores_as_a_page(
+    log: Path,
+    models: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "new" / "scores.html"
+    code, _, err = run(capsys, *score(log, models, out))
+    assert code == 0, err
+    page = out.read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count("<tr") > 2357
+    out.unlink()
+    monkeypatch.setattr(writing, "MOST_ROWS", 2000)
+    code, _, err = run(capsys, *score(log, models, out))
+    assert code == 1
+    assert "a page of 2,357 customers is too long; at most 2,000 are written. Write .parquet or .csv." in err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("Query interrupted")])
+def test_an_interruption_is_one_line_and_leaves_nothing(
+    error: BaseException, log: Path, models: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made = pipeline.score_table
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        if any(tmp_path.iterdir()):
+            raise error
+        return made(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "_BATCH", 500)
+    monkeypatch.setattr(pipeline, "score_table", interrupted)
+    assert run(capsys, *score(log, models, tmp_path / "s.csv")) == (130, "", "forecast: interrupted\n")
+    assert list(tmp_path.iterdir()) == []

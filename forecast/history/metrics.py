@@ -30,7 +30,11 @@ DEFINITIONS: dict[str, tuple[str, str]] = {
         "the history and leaves out one-time buyers",
         "years of 365.25 days",
     ),
-    "formula_clv": ("aov x purchase_frequency x lifespan_years", "currency per customer"),
+    "formula_clv": (
+        "aov x purchase_frequency x lifespan_years; it can be below the value already seen, for it is a "
+        "yearly rate times the mean lifespan observed so far, not a total",
+        "currency per customer",
+    ),
     "value_per_customer": ("value / customers", "currency per customer"),
     "repeat_customers": ("customers with purchases on two or more days", "count"),
     "repeat_rate": ("repeat_customers / customers", "share, 0 to 1"),

@@ -81,6 +81,19 @@ MODEL_TERMS: dict[str, str] = {
 }
 
 
+SCORE_TERMS: dict[str, str] = {
+    "repeat purchases": "Purchases after the first, up to the last day known (frequency).",
+    "recency": "Days from the first to the last purchase.",
+    "T": "Days from the first purchase to the last day known.",
+    "mean repeat value": "Mean value of the repeat purchases above 0; empty where there is none.",
+    "alive": "Probability that the customer is still one. For display; decide with the chance to buy.",
+    "expected purchase value": "Mean value of a coming purchase; spend basis says what it rests on: the "
+    "customer's own purchases, or the population's where there is no repeat purchase.",
+    "expected value": "Expected purchases times their value, times the margin, discounted as asked.",
+    "total value": "Margin times historical value, plus expected value.",
+}
+
+
 def candidates(names: list[str]) -> dict[str, str]:
     """What each competitor is.
 

@@ -20,7 +20,7 @@ from forecast.model import Model
 from forecast.orders.reconciliation import Reconciliation
 from forecast.orders.sufficiency import Sufficiency
 from forecast.reports.blocks import Key, Lines, Section, Terms
-from forecast.reports.definitions import MODEL_TERMS, TERMS
+from forecast.reports.definitions import MODEL_TERMS, SCORE_TERMS, TERMS
 from forecast.reports.sections_backtest import (
     backtest_sections,
     backtest_terms,
@@ -30,6 +30,7 @@ from forecast.reports.sections_backtest import (
     standing,
     verdict,
 )
+from forecast.reports.sections_scores import scores_section, totals_section
 from forecast.reports.sections_shop import (
     customers_section,
     forecast_keys,
@@ -177,6 +178,39 @@ def history_page(history: History, facts: Mapping[str, Any], *, title: str = "Hi
         keys=history_keys(history),
         facts=dict(facts),
         sections=[history_section(history)],
+    )
+
+
+def scores_page(
+    scores: pd.DataFrame, portfolio: pd.DataFrame, facts: Mapping[str, Any], *, title: str = "Scores"
+) -> str:
+    """Every customer of a scoring, and the totals.
+
+    Parameters
+    ----------
+    scores, portfolio : DataFrame
+        As from ``Model.score`` and ``Model.portfolio``, with one ``as_of`` and horizon.
+    facts : mapping
+        As for `backtest_page`.
+    title : str
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    currency = facts.get("currency")
+    sections = [
+        totals_section(portfolio, scores, currency),
+        scores_section(scores, currency),
+        Section("definitions", "Definitions", [Terms("Words", {**MODEL_TERMS, **SCORE_TERMS})]),
+    ]
+    return _page(
+        title,
+        deck="What each customer is expected to buy after the last day known.",
+        keys=forecast_keys(portfolio, scores, currency),
+        facts=dict(facts),
+        sections=sections,
     )
 
 

@@ -12,6 +12,7 @@ from forecast.reports import captions, figures
 from forecast.reports.blocks import Gallery, Key, Lines, Picture, Section, Table, Terms, drawn, table
 from forecast.reports.definitions import BOARD_METRICS, METRICS, TERMS, candidates
 from forecast.reports.figures_totals import WHAT_IT_COUNTS
+from forecast.reports.terminal import NOTHING_TO_COMPARE
 from forecast.reports.wording import NONE, count, day, listed, money, percent, plain, signed_percent
 from forecast.reports.wording import figures as digits
 
@@ -76,6 +77,9 @@ def verdict(summary: pd.DataFrame) -> list[str]:
         if full.empty:
             continue
         best = full.iloc[0]
+        if best["wape"] != best["wape"]:
+            text.append(f"{WHAT_IT_COUNTS[target].capitalize()}: {NOTHING_TO_COMPARE}.")
+            continue
         many = f"over {best['origins']} cut-offs" if best["origins"] > 1 else "at one cut-off"
         line = (
             f"{WHAT_IT_COUNTS[target].capitalize()}: {best['model']} came nearest, with totals off by "
@@ -222,6 +226,13 @@ def population_table(backtest: Backtest, currency: str | None) -> Table | None:
     )
 
 
+def nobody_won(backtest: Backtest) -> bool:
+    """Whether no customer at all was won after a cut-off."""
+    board = backtest.board
+    won = board[(board["scope"] == "new customers") & (board["metric"] == "actual")]
+    return bool(len(won)) and not won["value"].fillna(0).any()
+
+
 def class_table(backtest: Backtest, model: str, scope: str, caption: str, first: str) -> Table | None:
     """Forecast and actual by class, all cut-offs together."""
     own = backtest.board[(backtest.board["model"] == model) & (backtest.board["scope"] == scope)]
@@ -346,8 +357,10 @@ def backtest_sections(backtest: Backtest, currency: str | None, detail: bool = T
         blocks += [scores] if scores is not None else []
     if blocks:
         sections.append(Section("customers", "Customer by customer", blocks))
-    people = population_table(backtest, currency)
+    people: Any = population_table(backtest, currency)
     if people is not None:
+        if nobody_won(backtest):
+            people = Lines(["All customers came before the first cut."])
         sections.append(Section("population", "Known and newly won customers", [people]))
     if backtest.notes:
         lines = [f"{count(len(backtest.notes))} not run:" if len(backtest.notes) > 1 else "Not run:"]

@@ -190,6 +190,22 @@ def forecast_section(
     portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str | None, held: str | None, name: str
 ) -> Section:
     """Totals with intervals, and what these do not hold."""
+    totals = totals_table(portfolio, scores, currency)
+    caution = [
+        "How sure is this? The intervals of totals hold process uncertainty only: the chance in what each "
+        "customer does. The uncertainty of the parameters and of next period's level is not in them yet, so "
+        "they "
+        "are too narrow."
+    ]
+    if held:
+        caution.append(
+            f"In the backtest below, the 90 % intervals of {name} held {held} totals of purchases."
+        )
+    return Section("forecast", "The forecast", [totals, Lines(caution, kind="caution")])
+
+
+def totals_table(portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str | None) -> Table:
+    """What all customers are expected to bring, with intervals."""
     shown = portfolio.assign(
         what=[
             TARGETS.get(target, target) + (f" ({currency})" if target == "value" and currency else "")
@@ -213,18 +229,7 @@ def forecast_section(
         note += (
             f", over the {count(scores['horizon_days'].iloc[0])} days after it. New customers are not in it."
         )
-    totals = table(shown, "What known customers will bring", columns, note=note)
-    caution = [
-        "How sure is this? The intervals of totals hold process uncertainty only: the chance in what each "
-        "customer does. The uncertainty of the parameters and of next period's level is not in them yet, so "
-        "they "
-        "are too narrow."
-    ]
-    if held:
-        caution.append(
-            f"In the backtest below, the 90 % intervals of {name} held {held} totals of purchases."
-        )
-    return Section("forecast", "The forecast", [totals, Lines(caution, kind="caution")])
+    return table(shown, "What known customers will bring", columns, note=note)
 
 
 def customers_section(scores: pd.DataFrame, currency: str | None, n: int = 10) -> Section:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from forecast.evaluation.backtest import Backtest
-from forecast.periods import level_label
+from forecast.periods import Period, level_label
+from forecast.reports.wording import NONE, listed, missing
+
+NOTHING_TO_COMPARE = "no purchases after the cuts; nothing to compare"
 
 
 def money(value: float, currency: str | None) -> str:
@@ -19,6 +25,66 @@ def money(value: float, currency: str | None) -> str:
     """
     digits = 0 if abs(value) >= 1000 else 2
     return f"{currency + ' ' if currency else ''}{value:,.{digits}f}"
+
+
+def history_lines(summary: Mapping[str, Any], currency: str | None) -> list[str]:
+    """Historical CLV in a few lines; what cannot be known is a dash with its reason."""
+    poor = f"{NONE} (the log has no amounts)"
+    once = f"{NONE} (nobody bought on two days)"
+    bare = missing(summary["revenue"])
+
+    def amount(name: str) -> str:
+        return poor if bare else once if missing(summary[name]) else money(summary[name], currency)
+
+    years = summary["lifespan_years"]
+    return [
+        f"Historical CLV as of {summary['as_of']}, {summary['customers']:,} customers",
+        f"  revenue {amount('revenue')} from {summary['orders']:,} orders",
+        f"  average order value {amount('aov')}, "
+        f"{summary['purchase_frequency']:.2f} orders per customer and year, "
+        f"lifespan {once if missing(years) else f'{years:.2f} years'}",
+        f"  formula CLV {amount('formula_clv')}; repeat rate {summary['repeat_rate']:.1%}",
+    ]
+
+
+def span_line(periods: Sequence[Period]) -> str | None:
+    """What a horizon in quarters spans, in words; None for one in days.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> from forecast.periods import horizon_periods
+    >>> span_line(horizon_periods("2Q", dt.date(2026, 8, 15)))
+    '2 quarters 2026Q4 and 2027Q1 and, before them, 46 days of the running quarter 2026Q3 (partial)'
+    >>> span_line(horizon_periods("91", dt.date(2026, 8, 15)))
+    """
+    whole = [period.label for period in periods if not period.partial]
+    if "days" in whole[0]:
+        return None
+    text = f"{len(whole)} quarter{'s' if len(whole) > 1 else ''} {listed(whole)}"
+    for period in periods:
+        if period.partial:
+            them = "them" if len(whole) > 1 else "it"
+            days = f"{period.days} day{'s' if period.days > 1 else ''}"
+            text += f" and, before {them}, {days} of the running quarter {period.label} (partial)"
+    return text
+
+
+def model_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Saved models, a line each.
+
+    Examples
+    --------
+    >>> model_lines([{"name": "shop", "version": 1, "aliases": ["champion"], "problem": "it is gone"}])
+    ['shop@1 (champion)   as of ?, ? customers  PROBLEM: it is gone']
+    """
+    return [
+        f"{row['name']}@{row['version']}"
+        + (f" ({', '.join(row['aliases'])})" if row.get("aliases") else "")
+        + f"  {row.get('model', '')} as of {row.get('as_of', '?')}, {row.get('customers', '?')} customers"
+        + (f"  PROBLEM: {row['problem']}" if row.get("problem") else "")
+        for row in rows
+    ]
 
 
 def parameter_lines(summary: pd.DataFrame) -> list[str]:
@@ -52,10 +118,16 @@ def board_lines(found: Backtest) -> list[str]:
         rows = table[table["target"] == target]
         if not len(rows):
             continue
-        lines.append(
-            f"{target}, {int(rows['origins'].max())} origins: error of totals (WAPE), bias, inside 90 %"
-        )
+        if rows["wape"].isna().all():
+            lines.append(f"{target}: {NOTHING_TO_COMPARE}")
+            continue
+        most = int(rows["origins"].max())
+        lines.append(f"{target}, {most} origins: error of totals (WAPE), bias, inside 90 %")
         for row in rows.to_dict("records"):
             hits = "" if np.isnan(row["hit_rate"]) else f"  {row['hit_rate']:.0%} inside"
-            lines.append(f"  {row['model']:<12} {row['wape']:>7.1%} {row['bias']:>+8.1%}{hits}")
+            fewer = "" if row["origins"] == most else f"  {row['origins']} of {most} origins"
+            if np.isnan(row["wape"]):
+                lines.append(f"  {row['model']:<12} {NONE:>7} {NONE:>8}{fewer}")
+                continue
+            lines.append(f"  {row['model']:<12} {row['wape']:>7.1%} {row['bias']:>+8.1%}{hits}{fewer}")
     return lines

@@ -1,0 +1,109 @@
+"""Results on disk: tables, and the page that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from forecast.errors import ArgumentError
+from forecast.evaluation.backtest import Backtest
+from forecast.history import History
+from forecast.store.writing import TableWriter, write_json, write_table, write_text
+
+BACKTEST_FILES = ("backtest.parquet", "forecasts.parquet", "backtest.html")
+HISTORY_FILES = ("history.html", "summary.json", "customers.parquet", "cohorts.parquet")
+MOST_ROWS = 10_000
+
+
+def is_page(path: Any) -> bool:
+    """Whether an output is a page, by its ending.
+
+    Examples
+    --------
+    >>> is_page("scores.HTML"), is_page("scores.csv"), is_page(None)
+    (True, False, False)
+    """
+    return str(path).lower().endswith((".html", ".htm"))
+
+
+def history_files(by: str | None) -> tuple[str, ...]:
+    """Names of what `write_history` writes.
+
+    Examples
+    --------
+    >>> history_files("channel")[-1]
+    'by.parquet'
+    """
+    return HISTORY_FILES if by is None else (*HISTORY_FILES, "by.parquet")
+
+
+def write_history(found: History, summary: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]) -> None:
+    """The summary, the tables and the page."""
+    from forecast.reports.pages import history_page
+
+    write_json(summary, folder / "summary.json")
+    write_table(found.customers, folder / "customers.parquet")
+    write_table(found.cohorts, folder / "cohorts.parquet")
+    if found.by is not None:
+        write_table(found.by, folder / "by.parquet")
+    write_text(history_page(found, facts), folder / "history.html")
+
+
+def write_backtest(found: Backtest, folder: Path, facts: Mapping[str, Any]) -> None:
+    """The board, the forecasts and the page."""
+    from forecast.reports.pages import backtest_page
+
+    write_table(found.board, folder / "backtest.parquet")
+    write_table(found.forecasts, folder / "forecasts.parquet")
+    write_text(backtest_page(found, title="Backtest", facts=dict(facts)), folder / "backtest.html")
+
+
+def check_page_rows(path: Any, rows: int) -> None:
+    """Refuse a page that no browser likes.
+
+    Raises
+    ------
+    ArgumentError
+        When a page is asked for more than 10,000 customers.
+
+    Examples
+    --------
+    >>> check_page_rows("scores.html", 10_000)
+    """
+    if is_page(path) and rows > MOST_ROWS:
+        raise ArgumentError(
+            f"a page of {rows:,} customers is too long; at most {MOST_ROWS:,} are written",
+            advice="Write .parquet or .csv.",
+        )
+
+
+def write_scores(tables: Iterable[pd.DataFrame], path: Any) -> pd.DataFrame | None:
+    """Scores to a table, block by block; for a page they are only gathered, since totals go with them."""
+    if is_page(path):
+        return pd.concat(list(tables), ignore_index=True)
+    with TableWriter(path) as writer:
+        for table in tables:
+            writer.write(_with_days(table))
+    return None
+
+
+def write_scores_page(
+    scores: pd.DataFrame, portfolio: pd.DataFrame, facts: Mapping[str, Any], path: Any
+) -> None:
+    """The page of a scoring."""
+    from forecast.reports.pages import scores_page
+
+    write_text(scores_page(scores, portfolio, facts), path)
+
+
+def _with_days(table: pd.DataFrame) -> Any:
+    """The table for writing: days as days, not as midnights."""
+    found = pa.Table.from_pandas(table, preserve_index=False)
+    for name in ("as_of", "first_purchase", "last_purchase"):
+        place = found.schema.get_field_index(name)
+        found = found.set_column(place, name, found.column(name).cast(pa.date32()))
+    return found.replace_schema_metadata(None)
