@@ -42,8 +42,9 @@ def fit(
     as_of : date or ISO string, optional
         Last day to learn from, inclusive; the latest order day by default.
     purchases : {'bg-nbd', 'nbd'}
-    method : {'laplace', 'mle'}
-        Draws of the posterior, or the maximum of the likelihood with standard errors.
+    method : {'laplace', 'nuts', 'mle'}
+        Draws of the posterior, quick or by PyMC's sampler, or the maximum of the likelihood with
+        standard errors.
     priors : mapping, optional
         Overrides of the weak priors: ``{"log_r": {"mean": 0.0, "sd": 1.0}}``, on parameters scaled by
         the mean age and the mean value.
@@ -327,8 +328,18 @@ class Model:
         True
         """
         root, reference = split_path(path)
-        saved = save_artifact(root, reference, self._payload(), self.card(reference))
+        saved = save_artifact(root, reference, self._payload(), self.card(reference), self._posteriors())
         return replace(self, name=saved.name, version=saved.version)
+
+    def _posteriors(self) -> dict[str, bytes]:
+        """ArviZ data as netCDF, where a sampler left it."""
+        files = {"posterior.nc": self.purchases, "posterior-spend.nc": self.spend}
+        found = {name: f.posterior for name, f in files.items() if f is not None and f.posterior is not None}
+        if not found:
+            return {}
+        from forecast.fitting.ecosystem import to_bytes
+
+        return {name: to_bytes(data) for name, data in found.items()}
 
     def _payload(self) -> dict[str, Any]:
         return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +89,14 @@ def write(data: Any, path: str | Path) -> None:
         group(data, name).to_netcdf(
             path, mode="w" if k == 0 else "a", group=name, engine="h5netcdf", encoding=encoding[name]
         )
+
+
+def to_bytes(data: Any) -> bytes:
+    """The same file's content, for a place that writes files itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "posterior.nc"
+        write(data, path)
+        return path.read_bytes()
 
 
 def read(path: str | Path) -> Any:

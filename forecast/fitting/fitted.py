@@ -51,6 +51,8 @@ class Fitted:
     verdict : Verdict
     extra : dict
         Facts worth keeping: iterations, scale.
+    posterior : object, optional
+        ArviZ data with prior, posterior, sample statistics and log-likelihood, after nuts.
     """
 
     spec: ModelSpec
@@ -61,6 +63,7 @@ class Fitted:
     customers: int
     verdict: Verdict
     extra: dict[str, Any] = field(default_factory=dict)
+    posterior: Any = None
 
     @property
     def parameters(self) -> dict[str, float]:

@@ -1,8 +1,9 @@
-"""One door to every method: the same problem goes to mle or laplace."""
+"""One door to every method: the same problem goes to mle, laplace or nuts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from forecast.errors import ArgumentError
@@ -14,7 +15,7 @@ from forecast.fitting.problem import Problem, purchase_problem, spend_problem
 from forecast.fitting.spec import GAMMA_GAMMA, ModelSpec
 from forecast.summary.statistics import PurchaseCounts, SpendCounts
 
-METHODS = ("laplace", "mle")
+METHODS = ("laplace", "nuts", "mle")
 
 
 def check_method(method: str) -> str:
@@ -26,7 +27,9 @@ def check_method(method: str) -> str:
         When there is no such method.
     """
     if method not in METHODS:
-        raise ArgumentError(f"there is no method {method!r}", advice=f"Choose {' or '.join(METHODS)}.")
+        raise ArgumentError(
+            f"there is no method {method!r}", advice=f"Choose {', '.join(METHODS[:-1])} or {METHODS[-1]}."
+        )
     return method
 
 
@@ -45,7 +48,7 @@ def fit_purchases(
     spec : ModelSpec
     counts : PurchaseCounts
         Any unit of time; parameters come back in it.
-    method : {'mle', 'laplace'}
+    method : {'mle', 'laplace', 'nuts'}
     priors : mapping, optional
         See :func:`forecast.fitting.priors.resolve_priors`; ignored by ``mle``.
     seed : int
@@ -105,4 +108,10 @@ def fit_spend(
 def _fit(problem: Problem, method: str, priors: Mapping[str, Any] | None, seed: int) -> Fitted:
     if check_method(method) == "mle":
         return fit_mle(problem)
-    return fit_laplace(problem, resolve_priors(problem.spec.unconstrained, priors), seed=seed)
+    resolved = resolve_priors(problem.spec.unconstrained, priors)
+    if method == "laplace":
+        return fit_laplace(problem, resolved, seed=seed)
+    from forecast.fitting.mcmc import sample  # PyMC takes seconds to import
+
+    found = sample(problem, resolved, seed=seed)
+    return replace(found.fitted, posterior=found.data)

@@ -73,7 +73,7 @@ def test_not_fitted(estimator: type, histories: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_unknown_method(estimator: type, histories: pd.DataFrame) -> None:
-    with pytest.raises(ArgumentError, match=r"there is no method 'map'. Choose laplace or mle"):
+    with pytest.raises(ArgumentError, match=r"there is no method 'map'. Choose laplace, nuts or mle"):
         estimator(method="map").fit(histories)
 
 

@@ -239,3 +239,25 @@ def test_no_repeat_purchase_is_refused_by_every_method() -> None:
     frame = pd.DataFrame({"frequency": [0, 0], "recency": [0, 0], "T": [10, 20]})
     with pytest.raises(FitError, match="no customer has a repeat purchase"):
         BetaGeoNBD(method="laplace").fit(frame)
+
+
+def test_nuts_is_a_method_like_the_others(tmp_path: Path, sample_orders: forecast.Orders) -> None:
+    quick, slow = (forecast.fit(sample_orders, as_of="1997-09-30", method=m) for m in ("laplace", "nuts"))
+    for name, value in quick.purchases.parameters.items():
+        spread = quick.purchases.standard_errors[name]
+        assert abs(slow.purchases.parameters[name] - value) < 0.2 * spread, name
+    saved = slow.save(tmp_path / "shop")
+    folder = tmp_path / "shop" / "1"
+    assert {f.name for f in folder.iterdir()} == {
+        "model.json",
+        "CARD.md",
+        "posterior.nc",
+        "posterior-spend.nc",
+    }
+    again = forecast.load(tmp_path / "shop")
+    one, two = (m.portfolio(sample_orders, 91, as_of="1997-09-30", draws=200) for m in (saved, again))
+    pd.testing.assert_frame_equal(one, two)
+    assert "independent draws" in again.verdict
+    (folder / "posterior.nc").write_bytes(b"damaged")
+    with pytest.raises(forecast.StoreError, match=r"posterior\.nc"):
+        forecast.load(tmp_path / "shop")
