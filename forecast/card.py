@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_METHODS = {
+METHODS = {
     "mle": "maximum likelihood",
     "laplace": "the posterior's mode and weighted draws",
     "nuts": "draws of the posterior (NUTS)",
@@ -29,7 +29,7 @@ def model_card(model: Any, name: str) -> str:
     lines = [
         f"# {name}: {model.title}",
         "",
-        f"Fitted by {_METHODS[model.purchases.method]} on {p['customers']:,} customers with orders from "
+        f"Fitted by {METHODS[model.purchases.method]} on {p['customers']:,} customers with orders from "
         f"{p['first_day']} to {p['as_of']} (inclusive).",
         "",
         f"**Verdict.** {model.verdict}.",

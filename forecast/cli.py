@@ -111,7 +111,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_orders(fit)
     fit.add_argument("--name", required=True, help="name of the model")
     fit.add_argument("--purchases", default="bg-nbd", choices=["bg-nbd", "nbd"], help="(default: bg-nbd)")
-    fit.add_argument("--method", default="laplace", choices=["laplace", "mle"], help="(default: laplace)")
+    fit.add_argument(
+        "--method", default="laplace", choices=["laplace", "nuts", "mle"], help="(default: laplace)"
+    )
     fit.add_argument("--priors", metavar="FILE", help="TOML file that overrides the weak priors")
     fit.add_argument("--seed", type=int, default=0, help="(default: 0)")
     _add_models(fit)

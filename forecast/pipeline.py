@@ -379,7 +379,7 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
         "",
         *board_lines(found),
         f"Smallest error of quarterly orders: {best['model']} ({best['wape']:.1%}).",
-        "Intervals of totals hold chance only; the hits show how often that was enough.",
+        "Intervals of totals do not know seasons or drift; the hits show how often that was enough.",
         "",
         f"Scores      {folder}/scores.parquet",
         f"Model       {folder}/models/cdnow",

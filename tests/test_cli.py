@@ -33,7 +33,22 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(log: Path) -> str:
     folder = str(log.parent / "models")
     assert (
-        main(["fit", str(log), "--name", "shop", "--as-of", "1997-09-30", "--models", folder, "--quiet"]) == 0
+        main(
+            [
+                "fit",
+                str(log),
+                "--name",
+                "shop",
+                "--as-of",
+                "1997-09-30",
+                "--models",
+                folder,
+                "--method",
+                "mle",
+                "--quiet",
+            ]
+        )
+        == 0
     )
     return folder
 

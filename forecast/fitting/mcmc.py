@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+import forecast.fitting.ecosystem as ecosystem  # first: it imports ArviZ without its announcement
 from forecast.errors import ArgumentError, FitError
-from forecast.fitting import ecosystem  # first: it imports ArviZ without its announcement
 from forecast.fitting.fitted import Fitted, Verdict
 from forecast.fitting.laplace import from_draws, mode
 from forecast.fitting.priors import Priors

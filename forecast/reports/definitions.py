@@ -11,10 +11,8 @@ METRICS: dict[str, str] = {
     "WAPE": "Sum over the cut-offs of |forecast − actual|, over the sum of the actuals. The board is sorted "
     "by it.",
     "90 % interval held": "At how many cut-offs the actual total lay inside the 90 % interval. Nine of ten "
-    "should. "
-    "The intervals hold the chance in what customers do; the uncertainty of the parameters and of the level "
-    "is "
-    "not in them yet.",
+    "should. The intervals hold the chance in what customers do and how uncertain the parameters are; a "
+    "season or a level that drifts is not in them yet.",
     "width": "Width of the 90 % interval of the total, over the actual.",
     "CRPS": "Continuous ranked probability score of each customer's predicted number of purchases, mean over "
     "customers, in purchases: the mean absolute error of a whole distribution. Smaller is better.",
@@ -72,9 +70,8 @@ MODEL_TERMS: dict[str, str] = {
     "chance to buy": "Probability of at least one purchase in the horizon: the number to decide with.",
     "expected": "A mean. It may be a fraction of a purchase.",
     "interval": "Predictive: it covers what will happen, not where the mean is. Totals have intervals from "
-    "joint "
-    "simulation; they hold the chance in what customers do, given the parameters. The uncertainty of the "
-    "parameters, and of next year's level, is not in them yet.",
+    "joint simulation; they hold the chance in what customers do and, unless the fit was maximum likelihood, "
+    "how uncertain the parameters are. A season or a level that drifts is not in them yet.",
     "historical value": "Value of all purchases up to the last day known, times the margin.",
     "residual CLV": "Expected value in the horizon, after the last day known.",
     "total CLV": "Historical value plus residual CLV.",

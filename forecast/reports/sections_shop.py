@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.card import METHODS
 from forecast.history import History
 from forecast.model import Model
 from forecast.orders.reconciliation import Reconciliation
@@ -161,8 +162,8 @@ def model_section(model: Model) -> Section:
             "standard_error": ("Standard error", lambda value: digits(value, 2)),
             "limits": ("95 % limits", str),
         },
-        note=f"Maximum likelihood on {count(p['customers'])} customers with orders from {p['first_day']} to "
-        f"{p['as_of']}, inclusive; time in days.",
+        note=f"Fitted by {METHODS[model.purchases.method]} on {count(p['customers'])} customers with orders "
+        f"from {p['first_day']} to {p['as_of']}, inclusive; time in days.",
     )
     lines = [f"Verdict. {model.verdict}."]
     if model.purchases.spec.name == "bg-nbd":
@@ -192,10 +193,9 @@ def forecast_section(
     """Totals with intervals, and what these do not hold."""
     totals = totals_table(portfolio, scores, currency)
     caution = [
-        "How sure is this? The intervals of totals hold process uncertainty only: the chance in what each "
-        "customer does. The uncertainty of the parameters and of next period's level is not in them yet, so "
-        "they "
-        "are too narrow."
+        "How sure is this? The intervals of totals hold the chance in what each customer does and, unless "
+        "the fit was maximum likelihood, how uncertain the parameters are. A season or a level that drifts "
+        "is not in them yet, so they are too narrow."
     ]
     if held:
         caution.append(

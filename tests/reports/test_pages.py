@@ -164,10 +164,10 @@ def test_demo_page_tells_the_whole_way(job):
     assert f"{summary['customers']:,} customers placed {summary['orders']:,} orders" in words
     assert f"{summary['formula_clv']:.2f}" in words
     assert "Rows and money balance" in words
-    assert "clear optimum" in words
+    assert "k-hat" in words
     expected = job["portfolio"].set_index("target").loc["purchases", "expected"]
     assert f"Purchases {expected:,.0f}" in words
-    assert "process uncertainty only" in words
+    assert "A season or a level that drifts is not in them yet" in words
     assert re.search(r"In the backtest below, the 90 % intervals of bg-nbd held \d of 2 totals", words)
     assert "pseudonymous" in words
     best = job["scores"].sort_values("expected_value")["customer_id"].iloc[-1]
