@@ -20,6 +20,7 @@ from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import Histories, purchase_histories
+from forecast.summary.histories import check_orders
 
 _MUST_MATCH = ("currency", "value_policy", "zero_value")
 
@@ -193,6 +194,7 @@ class Model:
         ------
         ArgumentError
         """
+        check_orders(orders)
         for name in _MUST_MATCH:
             own, other = self.provenance[name], getattr(orders, name)
             if own != other:

@@ -28,6 +28,7 @@ from forecast.periods import horizon_days, quarter_of
 from forecast.predict import ClvModel
 from forecast.predict.tracking import expected_cumulative
 from forecast.summary import Histories, daily_purchases, new_customers, purchase_histories, purchases_between
+from forecast.summary.histories import check_orders
 
 Progress = Callable[[str, int, int], None]
 
@@ -95,6 +96,10 @@ def plan_origins(
     quarters = _quarters(h)
     if quarters is None:
         days = horizon_days(h)
+        if step_size is not None and _quarters(step_size) is not None:
+            raise ArgumentError(
+                f"horizon {h!r} and step {step_size!r} do not go together", advice="Give both in days."
+            )
         step = horizon_days(step_size if step_size is not None else days)
         windows = [
             (last - dt.timedelta(days=days + k * step), last - dt.timedelta(days=k * step))
@@ -191,6 +196,7 @@ def backtest(
     ['bg-nbd', 'global-mean']
     """
     names = check_candidates(candidates)
+    check_orders(orders)
     windows = plan_origins(orders.first_day, orders.last_day, h, n_windows, step_size, fiscal_year_start)
     board: list[tuple[Any, ...]] = []
     forecasts: list[pd.DataFrame] = []

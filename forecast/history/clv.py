@@ -12,7 +12,7 @@ from forecast.errors import ArgumentError
 from forecast.history.cohorts import cohort_frame, cohort_label
 from forecast.history.metrics import DEFINITIONS, as_plain, metric_frame
 from forecast.periods import check_margin
-from forecast.summary.histories import Histories, OrderTable, purchase_histories
+from forecast.summary.histories import Histories, OrderTable, check_orders, purchase_histories
 
 
 def historical_clv(
@@ -53,6 +53,7 @@ def historical_clv(
     >>> history.customers["value"].tolist(), history.summary["aov"]
     ([600.0], 60.0)
     """
+    check_orders(orders)
     if cohort not in ("M", "Q"):
         raise ArgumentError(f"cohort is {cohort!r}", advice="Give 'M' for months or 'Q' for quarters.")
     if by is not None and not isinstance(by, str):

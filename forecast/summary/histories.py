@@ -62,6 +62,26 @@ def resolve_as_of(orders: OrderTable, as_of: Any) -> dt.date:
     return day
 
 
+def check_orders(orders: Any) -> None:
+    """Refuse what was not read as orders, a frame above all.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_orders([1, 2])
+    Traceback (most recent call last):
+    forecast.errors.ArgumentError: orders are needed, not list. Read them first: forecast.read_orders(...).
+    """
+    if not hasattr(orders, "connection") or not hasattr(orders, "table"):
+        raise ArgumentError(
+            f"orders are needed, not {type(orders).__name__}",
+            advice="Read them first: forecast.read_orders(...).",
+        )
+
+
 def by_columns(orders: OrderTable, by: str | Sequence[str] | None) -> tuple[str, ...]:
     """Names of the grouping columns, checked against the table.
 
@@ -147,6 +167,7 @@ def purchase_histories(
     0           a          2       30  40            25.0
     1           b          0        0  20             NaN
     """
+    check_orders(orders)
     day = resolve_as_of(orders, as_of)
     names = by_columns(orders, by)
     table = f"histories_{next(_numbers)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,7 @@ def test_repeat_purchases_between_leave_first_purchases_out(sample_orders: forec
     [
         ({"h": 0}, "horizon is not positive"),
         ({"h": "1Q", "step_size": 91}, "do not go together"),
+        ({"h": 91, "step_size": "1Q"}, "do not go together.*Give both in days"),
         ({"h": "aQ"}, "horizon is not understood"),
         ({"n_windows": 0}, "number of origins is 0"),
         ({"n_windows": 1.5}, "number of origins is 1.5"),
@@ -217,3 +219,19 @@ def test_when_nothing_can_be_fitted_it_says_so() -> None:
 def test_candidates_are_known_names() -> None:
     assert check_candidates(None)[:2] == ["bg-nbd", "nbd"]
     assert check_candidates(["naive", "naive"]) == ["naive"]
+
+
+def test_a_frame_is_no_orders() -> None:
+    frame = forecast.cdnow()
+    model = forecast.load(Path(__file__).parents[2] / "models" / "cdnow")
+    for call in (
+        lambda: forecast.fit(frame),
+        lambda: forecast.backtest(frame),
+        lambda: forecast.historical_clv(frame),
+        lambda: forecast.purchase_histories(frame),
+        lambda: model.score(frame),
+    ):
+        with pytest.raises(
+            forecast.ArgumentError, match=r"orders are needed, not DataFrame\. Read them first"
+        ):
+            call()
