@@ -1,10 +1,10 @@
 # Works on a fresh clone with python3 (3.11 or newer), make and a package index. Each target creates and
-# reuses .venv.
+# reuses .venv; test-newer has .venv-newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format notebooks bench clean
+.PHONY: demo test test-newer lint format notebooks bench clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto
+
+test-newer:
+	PYTHON=$(PYTHON) bash .ci/newer
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -37,4 +40,4 @@ bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newer demo build dist .pytest_cache .mypy_cache .ruff_cache
