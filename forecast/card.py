@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import pandas as pd
+
+_NORMAL_95 = 1.959963984540054
+_EFFECT_COLUMNS = [
+    "model", "effect", "trait", "estimate", "standard_error", "lower_95", "upper_95", "factor",
+]  # fmt: skip
 
 METHODS = {
     "mle": "maximum likelihood",
@@ -42,12 +51,53 @@ def model_card(model: Any, name: str) -> str:
         f"{row.lower_95:.4g} to {row.upper_95:.4g} |"
         for row in model.summary().itertuples()
     ]
+    lines += _effects(model)
     lines += ["", "## Definitions", "", *_definitions(model), "", "## Data", ""]
     lines += [
         f"- {key}: {p[key]}" for key in ("currency", "timezone", "value_policy", "zero_value", "dialect")
     ]
     lines += [f"- fingerprint of the purchases: `{p['fingerprint']}`", ""]
     return "\n".join(lines)
+
+
+def _effects(model: Any) -> list[str]:
+    """Covariates one by one; groups in words, since there may be hundreds."""
+    lines: list[str] = []
+    by = model.provenance.get("by")
+    if by is not None:
+        sizes = model.purchases.extra.get("group_customers", [])
+        told = f", of {min(sizes):,} to {max(sizes):,} customers" if sizes else ""
+        count = len(model.purchases.effects.design.names) - 1
+        lines += [
+            "",
+            "## Groups",
+            "",
+            f"Parameters differ between the {count} groups of `{by}`{told}; the table above is the typical "
+            "group's. Small groups are drawn towards it. A group that was not there before is forecast as a "
+            "draw from all groups.",
+            "",
+        ]
+        for fitted in (model.purchases, model.spend):
+            if fitted is not None:
+                between = ", ".join(
+                    f"{name} {v['estimate']:.2f}" for name, v in fitted.extra["between"].items()
+                )
+                lines.append(f"Standard deviation between groups, {fitted.spec.title}: {between}.")
+    elif model.provenance.get("covariates"):
+        lines += [
+            "",
+            "## Covariates",
+            "",
+            "| model | effect | trait | times | 95 % limits |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row.model} | {row.effect} | {row.trait} | {row.factor:.3f} | "
+            f"{np.exp(row.lower_95):.3f} to {np.exp(row.upper_95):.3f} |"
+            for row in model.effects().itertuples()
+        ]
+        lines += ["", "Numbers are standardised: their effect is that of one standard deviation."]
+    return lines
 
 
 def _definitions(model: Any) -> list[str]:
@@ -73,3 +123,47 @@ def _definitions(model: Any) -> list[str]:
         )
         lines.append("- Spend is assumed to be independent of how often a customer buys.")
     return lines
+
+
+def parameter_table(parts: Sequence[Any], currency: str | None) -> pd.DataFrame:
+    """Parameters of fitted models with standard errors, 95 % limits and the verdict, in long form."""
+    rows = []
+    for fitted in parts:
+        if fitted is None:
+            continue
+        unit = "days" if fitted is parts[0] else currency or "currency"
+        for name, value in fitted.parameters.items():
+            error = fitted.standard_errors[name]
+            factor = float(np.exp(_NORMAL_95 * error / value))
+            rows.append(
+                {
+                    "model": fitted.spec.title,
+                    "parameter": name,
+                    "unit": unit if name in fitted.spec.scaled else "",
+                    "estimate": value,
+                    "standard_error": error,
+                    "lower_95": value / factor,
+                    "upper_95": value * factor,
+                    "verdict": str(fitted.verdict),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def effect_table(parts: Sequence[Any]) -> pd.DataFrame:
+    """Effects of groups or covariates on the parameters of fitted models, in long form."""
+    rows = []
+    for fitted in parts:
+        if fitted is None or fitted.effects is None:
+            continue
+        draws = fitted.effects.draws
+        errors = fitted.extra.get("effect_errors", draws.std(axis=0))
+        for i, name in enumerate(fitted.effects.names):
+            effect, trait = name.split(":", 1)
+            estimate = float(draws[:, i].mean())
+            limits = np.array([estimate - _NORMAL_95 * errors[i], estimate + _NORMAL_95 * errors[i]])
+            if len(draws) > 1:
+                limits = np.quantile(draws[:, i], [0.025, 0.975])
+            values = (estimate, float(errors[i]), *limits.tolist(), float(np.exp(estimate)))
+            rows.append(dict(zip(_EFFECT_COLUMNS, (fitted.spec.title, effect, trait, *values), strict=True)))
+    return pd.DataFrame(rows, columns=_EFFECT_COLUMNS)

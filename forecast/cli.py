@@ -115,6 +115,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--method", default="laplace", choices=["laplace", "nuts", "mle"], help="(default: laplace)"
     )
     fit.add_argument("--priors", metavar="FILE", help="TOML file that overrides the weak priors")
+    fit.add_argument("--by", metavar="COLUMN", help="partially pooled parameters for each of its groups")
+    fit.add_argument(
+        "--covariate",
+        action="append",
+        default=[],
+        metavar="EFFECT=COLUMN",
+        help="let a column of the first order act on rate, dropout or spend; may be given more than once",
+    )
     fit.add_argument("--seed", type=int, default=0, help="(default: 0)")
     _add_models(fit)
     _add_output(fit)
@@ -241,7 +249,10 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
             purchases=o.purchases,
             method=o.method,
             priors=o.priors,
+            by=o.by,
+            covariates=_covariates(o.covariate),
             seed=o.seed,
+            progress=progress is not None,
         )
     if o.command == "score":
         return pipeline.score(
@@ -253,6 +264,21 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         orders, out=o.out, as_of=o.as_of, horizon=o.horizon, origins=o.origins, step=o.step,
         candidates=o.candidates, fiscal_year_start=o.fiscal_year_start, seed=o.seed, progress=progress,
     )  # fmt: skip
+
+
+def _covariates(given: list[str]) -> dict[str, list[str]]:
+    """``rate=channel`` as ``{"rate": ["channel"]}``."""
+    from forecast.errors import ArgumentError
+
+    found: dict[str, list[str]] = {}
+    for text in given:
+        effect, sign, column = text.partition("=")
+        if not sign or not effect or not column:
+            raise ArgumentError(
+                f"--covariate {text!r} is not understood", advice="Give EFFECT=COLUMN: rate=channel."
+            )
+        found.setdefault(effect, []).append(column)
+    return found
 
 
 @contextlib.contextmanager

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from forecast.card import model_card
+from forecast.card import effect_table, model_card, parameter_table
 from forecast.errors import ArgumentError, StoreError
 from forecast.evaluation.candidates import fit_clv
 from forecast.fitting import GAMMA_GAMMA, Fitted, check_method, purchase_model
+from forecast.fitting.design import check_covariates, covariate_column
 from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
@@ -32,8 +33,11 @@ def fit(
     purchases: str = "bg-nbd",
     method: str = "laplace",
     priors: Any = None,
+    by: str | None = None,
+    covariates: Any = None,
     seed: int = 0,
     name: str | None = None,
+    progress: bool = False,
 ) -> Model:
     """Fit a purchase model and, where orders carry money, Gamma-Gamma spend.
 
@@ -49,9 +53,17 @@ def fit(
     priors : mapping, optional
         Overrides of the weak priors: ``{"log_r": {"mean": 0.0, "sd": 1.0}}``, on parameters scaled by
         the mean age and the mean value.
+    by : str, optional
+        A column of the orders (channel, country, first product), taken from the first order. Its groups
+        get purchase and spend parameters of their own, partially pooled: thin groups shrink to the whole.
+    covariates : mapping, optional
+        Columns of the orders by what they act on: ``{"rate": ["channel"], "dropout": ["channel"],
+        "spend": ["country"]}``. Numbers are standardised, words become one column a level.
     seed : int
     name : str, optional
         Kept in the model.
+    progress : bool
+        Show a bar while ``nuts`` samples.
 
     Returns
     -------
@@ -62,7 +74,7 @@ def fit(
     ArgumentError
         When ``as_of``, the model or the method cannot be meant.
     InputError
-        When ``as_of`` is before the first order.
+        When ``as_of`` is before the first order, or a covariate is blank, constant or has too many levels.
     FitError
         When the data do not identify the model: no repeat purchases, no spread, a flat likelihood.
 
@@ -74,10 +86,15 @@ def fit(
     <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
     """
     check_method(method)
-    purchase_model(purchases)
-    histories = purchase_histories(orders, as_of)
-    found = fit_clv(histories, purchases, method, priors=priors, seed=seed)
-    return Model(found, _provenance(orders, histories, seed), name=name)
+    known = [*purchase_model(purchases).effects, *GAMMA_GAMMA.effects]
+    checked = check_covariates(covariates, known)
+    columns = [covariate_column(column) for own in checked.values() for column in own]
+    histories = purchase_histories(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
+    found = fit_clv(
+        histories, purchases, method, priors=priors, by=by, covariates=checked, seed=seed, progress=progress
+    )
+    told = {**_provenance(orders, histories, seed), "by": by, "covariates": checked}
+    return Model(found, told, name=name)
 
 
 def _provenance(orders: Any, histories: Histories, seed: int) -> dict[str, Any]:
@@ -164,28 +181,23 @@ class Model:
         pandas.DataFrame
             ``model, parameter, unit, estimate, standard_error, lower_95, upper_95, verdict``.
         """
-        rows = []
-        for fitted in (self.purchases, self.spend):
-            if fitted is None:
-                continue
-            money = self.provenance["currency"] or "currency"
-            unit = "days" if fitted is self.purchases else money
-            for name, value in fitted.parameters.items():
-                error = fitted.standard_errors[name]
-                factor = float(np.exp(1.959963984540054 * error / value))
-                rows.append(
-                    {
-                        "model": fitted.spec.title,
-                        "parameter": name,
-                        "unit": unit if name in fitted.spec.scaled else "",
-                        "estimate": value,
-                        "standard_error": error,
-                        "lower_95": value / factor,
-                        "upper_95": value * factor,
-                        "verdict": str(fitted.verdict),
-                    }
-                )
-        return pd.DataFrame(rows)
+        return parameter_table([self.purchases, self.spend], self.provenance["currency"])
+
+    def columns(self, by: Sequence[str] = ()) -> list[str]:
+        """Columns of the orders that scoring reads: those asked for, and the traits that the model knows."""
+        return list(dict.fromkeys((*by, *self.clv.traits)))
+
+    def effects(self) -> pd.DataFrame:
+        """How groups or covariates move the parameters.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``model, effect, trait, estimate, standard_error, lower_95, upper_95, factor``. An effect is
+            on the log of the rate or spend, or the log odds to leave, so ``factor = exp(estimate)``; that of
+            a group is its distance from the typical one.
+        """
+        return effect_table([self.purchases, self.spend])
 
     def check(self, orders: Any) -> None:
         """Refuse orders of another currency or value policy than the model's.
@@ -253,7 +265,8 @@ class Model:
         1653.41
         """
         self.check(orders)
-        histories = purchase_histories(orders, as_of, by)
+        kept = (by,) if isinstance(by, str) else tuple(by or ())
+        histories = purchase_histories(orders, as_of, self.columns(kept))
         days = horizon_days(horizon, histories.as_of)
         frame = histories.to_frame()
         table = score_table(
@@ -265,7 +278,7 @@ class Model:
             margin=margin,
             discount_rate=discount_rate,
         )
-        return table.assign(**{name: frame[name] for name in histories.by})
+        return table.assign(**{name: frame[name] for name in kept})
 
     def portfolio(
         self,
@@ -294,7 +307,7 @@ class Model:
             As in :meth:`score`.
         """
         self.check(orders)
-        histories = purchase_histories(orders, as_of, by or ())
+        histories = purchase_histories(orders, as_of, self.columns((by,) if by else ()))
         return portfolio_totals(
             self.clv,
             histories.to_frame(),

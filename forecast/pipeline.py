@@ -165,13 +165,24 @@ def fit(
     purchases: str = "bg-nbd",
     method: str = "laplace",
     priors: Any = None,
+    by: str | None = None,
+    covariates: Any = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Outcome:
     """Fit a model and save it as the next version of its name."""
     check_seed(seed)
     parse_reference(name)  # before the work: the name must stay inside the folder
     overrides = None if priors is None else read_priors(priors)
-    options: dict[str, Any] = {"purchases": purchases, "method": method, "priors": overrides, "seed": seed}
+    options: dict[str, Any] = {
+        "purchases": purchases,
+        "method": method,
+        "priors": overrides,
+        "by": by,
+        "covariates": covariates,
+        "seed": seed,
+        "progress": progress,
+    }
     model = fit_model(orders, as_of, **options).save(Path(models) / name)
     path = Path(models) / str(model.name) / str(model.version)
     lines = [repr(model)[1:-1], "", *parameter_lines(model.summary()), "", f"Verdict: {model.verdict}."]
@@ -213,7 +224,8 @@ def score(
     protect([out], orders.paths)
     own = load(Path(models) / model)
     own.check(orders)
-    histories = purchase_histories(orders, as_of, by or ())
+    kept = (by,) if by else ()
+    histories = purchase_histories(orders, as_of, own.columns(kept))
     days = horizon_days(horizon, histories.as_of, fiscal_year_start)
     options: dict[str, Any] = {"levels": level, "margin": margin, "discount_rate": discount_rate}
     periods = horizon_periods(horizon, histories.as_of, fiscal_year_start)
@@ -223,7 +235,7 @@ def score(
         done = 0
         for frame in histories.batches(_BATCH):
             table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
-            yield table.assign(**{name: frame[name] for name in histories.by})
+            yield table.assign(**{name: frame[name] for name in kept})
             done += len(frame)
             if progress is not None:
                 progress("customers scored", done, len(histories))

@@ -12,12 +12,13 @@ import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.evaluation.baselines import BASELINES
-from forecast.fitting import PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
+from forecast.fitting import GAMMA_GAMMA, PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
+from forecast.fitting.design import read_traits
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.customers import score_counts
 from forecast.predict.portfolio import simulate_totals
 from forecast.summary import Histories
-from forecast.summary.statistics import PurchaseCounts, SpendCounts
+from forecast.summary.statistics import PurchaseCounts, SpendCounts, group_purchases, group_spend
 
 LEVEL = 90.0
 
@@ -74,34 +75,53 @@ def fit_clv(
     method: str = "laplace",
     *,
     priors: Mapping[str, Any] | None = None,
+    by: str | None = None,
+    covariates: Mapping[str, Any] | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> ClvModel:
     """Fit a purchase model and, where orders carry money, Gamma-Gamma, on sufficient statistics.
 
     Parameters
     ----------
     histories : Histories
+        With the columns that ``by`` and ``covariates`` name.
     purchases : str
-    method : {'laplace', 'mle'}
+    method : {'laplace', 'nuts', 'mle'}
     priors : mapping, optional
         Overrides of the weak priors.
+    by : str, optional
+        A column whose groups are partially pooled.
+    covariates : mapping, optional
+        Columns by what they act on: ``{"rate": ["channel"], "dropout": [...], "spend": [...]}``.
     seed : int
+    progress : bool
 
     Raises
     ------
     ArgumentError
-        When the model is unknown.
+        When the model or an effect is unknown.
+    InputError
+        When a trait is missing or cannot be encoded.
     FitError
         When the data do not identify it.
     """
     spec = purchase_model(purchases)
-    fitted = fit_purchases(
-        spec, PurchaseCounts(*histories.purchase_counts()), method, priors=priors, seed=seed
-    )
-    spend = SpendCounts(*histories.spend_counts())
+    known = [*spec.effects, *GAMMA_GAMMA.effects]
+    options: dict[str, Any] = {"method": method, "priors": priors, "seed": seed, "progress": progress}
+    if by is None and not covariates:
+        counts = PurchaseCounts(*histories.purchase_counts())
+        spend = SpendCounts(*histories.spend_counts())
+    else:
+        frame = histories.to_frame()
+        cell, options["traits"] = read_traits(frame, by, covariates, known)
+        column = {name: frame[name].to_numpy() for name in frame}
+        counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)
+        spend = group_spend(column["monetary_count"], column["monetary_value"], cell)
+    fitted = fit_purchases(spec, counts, **options)
     if not len(spend.n):
         return ClvModel(fitted)
-    return ClvModel(fitted, fit_spend(spend, method=method, priors=priors, seed=seed), histories.paid_share)
+    return ClvModel(fitted, fit_spend(spend, **options), histories.paid_share)
 
 
 def default_candidates(has_value: bool) -> list[str]:
@@ -153,7 +173,7 @@ def forecast_rule(name: str, origin: Origin) -> Forecasts | None:
 
 def forecast_model(model: ClvModel, origin: Origin, *, draws: int, seed: int) -> Forecasts:
     """What a fitted model says: means, joint totals and exact scores of the counts."""
-    customers = Customers.from_frame(origin.histories)
+    customers = Customers.from_frame(origin.histories, model)
     found = predict_customers(model, customers, days=origin.days)
     totals = simulate_totals(model, customers, days=origin.days, draws=draws, seed=seed)
     actual = origin.actual["actual_purchases"].to_numpy()

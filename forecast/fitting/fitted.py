@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from forecast.fitting.effects import Effects
 from forecast.fitting.spec import ModelSpec
 
 
@@ -53,6 +54,8 @@ class Fitted:
         Facts worth keeping: iterations, scale.
     posterior : object, optional
         ArviZ data with prior, posterior, sample statistics and log-likelihood, after nuts.
+    effects : Effects, optional
+        How traits shift the unconstrained parameters; ``draws`` are then those of the population.
     """
 
     spec: ModelSpec
@@ -64,6 +67,7 @@ class Fitted:
     verdict: Verdict
     extra: dict[str, Any] = field(default_factory=dict)
     posterior: Any = None
+    effects: Effects | None = None
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -75,29 +79,54 @@ class Fitted:
         errors = np.sqrt(np.diag(self.covariance))
         return dict(zip(self.spec.parameters, errors.tolist(), strict=True))
 
+    @property
+    def size(self) -> int:
+        """Number of draws."""
+        return len(next(iter(self.draws.values())))
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Columns that customers need beside their histories."""
+        return () if self.effects is None else self.effects.design.columns
+
     def each_draw(self) -> list[tuple[float, ...]]:
-        """Parameter tuples in the order of the formula files, one a draw."""
+        """Parameter tuples in the order of the formula files, one a draw, without effects."""
         columns = [self.draws[name] for name in self.spec.parameters]
         return [tuple(float(v) for v in row) for row in zip(*columns, strict=True)]
 
-    def thinned(self, most: int) -> tuple[list[tuple[float, ...]], np.ndarray]:
+    def draw(self, index: int, matrix: np.ndarray | None = None) -> tuple[Any, ...]:
+        """One draw of the parameters; with effects, those of each row of the design's matrix.
+
+        Parameters
+        ----------
+        index : int
+        matrix : ndarray, shape (cells, K), optional
+            Needed by a model with effects, which else answers for the population.
+        """
+        plain = tuple(float(self.draws[name][index]) for name in self.spec.parameters)
+        if self.effects is None or matrix is None:
+            return plain
+        u = np.array([float(v) for v in self.spec.formulas.unconstrained(*plain)])
+        return self.spec.natural(*(u + self.effects.shifts(matrix, index, len(u))).T)
+
+    def thinned(self, most: int) -> tuple[np.ndarray, np.ndarray]:
         """At most so many draws, evenly taken, and weights that keep the posterior's means.
 
         Returns
         -------
-        draws : list of tuple
+        index : ndarray of int
+            For :meth:`draw`.
         weights : ndarray
             Positive, summing to 1. They are tilted so that the mean logarithm of every parameter is that
             of all draws, which leaves only curvature to chance.
         """
-        every = self.each_draw()
-        if len(every) <= most:
-            return every, np.full(len(every), 1.0 / len(every))
-        kept = [every[i] for i in np.linspace(0, len(every) - 1, most).round().astype(int)]
-        logs = np.log(np.array(every))
-        return kept, _tilted(np.log(np.array(kept)), logs.mean(axis=0), logs.std(axis=0))
+        if self.size <= most:
+            return np.arange(self.size), np.full(self.size, 1.0 / self.size)
+        kept = np.linspace(0, self.size - 1, most).round().astype(int)
+        logs = np.log(np.array([self.draws[name] for name in self.spec.parameters]).T)
+        return kept, _tilted(logs[kept], logs.mean(axis=0), logs.std(axis=0))
 
-    def predictive_draws(self) -> tuple[list[tuple[float, ...]], np.ndarray]:
+    def predictive_draws(self) -> tuple[np.ndarray, np.ndarray]:
         """As many draws as predictions need, with weights; see :meth:`thinned`.
 
         A model of a million customers is sure of itself and needs few; how many are taken depends on
@@ -106,7 +135,8 @@ class Fitted:
         named = (self.draws[name] for name in self.spec.parameters)
         typical = np.asarray(self.spec.formulas.typical(*named, self.scale))
         noise = float(np.std(typical) / np.mean(typical))
-        return self.thinned(int(np.clip(math.ceil((noise / 0.004) ** 2), 32, len(typical))))
+        least = 32 if self.effects is None else 200  # a group may be less sure than the population
+        return self.thinned(int(np.clip(math.ceil((noise / 0.004) ** 2), min(least, self.size), self.size)))
 
     @property
     def scale(self) -> float:
@@ -125,12 +155,13 @@ class Fitted:
             "customers": self.customers,
             "verdict": {"code": self.verdict.code, "text": self.verdict.text},
             "extra": self.extra,
+            **({} if self.effects is None else {"effects": self.effects.to_dict()}),
             **({"draws": {name: v.tolist() for name, v in self.draws.items()}} if self._many else {}),
         }
 
     @property
     def _many(self) -> bool:
-        return len(next(iter(self.draws.values()))) > 1
+        return self.size > 1
 
     @classmethod
     def from_dict(cls, spec: ModelSpec, data: dict[str, Any]) -> Fitted:
@@ -145,6 +176,7 @@ class Fitted:
             customers=int(data["customers"]),
             verdict=Verdict(data["verdict"]["code"], data["verdict"]["text"]),
             extra=dict(data["extra"]),
+            effects=Effects.from_dict(data["effects"]) if "effects" in data else None,
         )
 
     @classmethod

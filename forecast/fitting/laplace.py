@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from forecast.errors import FitError
+from forecast.fitting.effects import EffectProblem, GroupProblem
 from forecast.fitting.fitted import Fitted, Verdict
 from forecast.fitting.priors import Priors
 from forecast.fitting.problem import Problem
@@ -26,8 +28,7 @@ def mode(problem: Problem, priors: Priors) -> Optimum:
     FitError
         When the search does not settle, or the posterior is not peaked there.
     """
-    start = np.array([float(v) for v in problem.spec.formulas.unconstrained(*problem.start)])
-    found = maximise(problem.log_posterior(priors), start, problem.spec.title)
+    found = maximise(problem.log_posterior(priors), problem.origin(), problem.spec.title)
     if float(np.linalg.eigvalsh(found.curvature)[0]) <= 0:
         raise FitError(
             f"the {problem.spec.title} posterior has no peak",
@@ -60,17 +61,17 @@ def fit_laplace(problem: Problem, priors: Priors, *, draws: int = DRAWS, seed: i
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         target = np.array(list(pool.map(lambda row: problem.log_density(priors, row), u)))
     weights, k_hat = smooth(target + 0.5 * np.square(z).sum(axis=1))
-    kept = u[_systematic(weights, rng)]
+    kept = u[systematic(weights, rng)]
     return from_draws(
         problem, kept, "laplace", _judge(k_hat), {"k_hat": k_hat, "steps": found.steps, "seed": seed}
     )
 
 
-def _systematic(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def systematic(weights: np.ndarray, rng: np.random.Generator, size: int | None = None) -> np.ndarray:
     """Equally weighted indices with the least noise, in random order."""
-    size = len(weights)
+    size = len(weights) if size is None else size
     points = (np.arange(size) + rng.random()) / size
-    index = np.minimum(np.searchsorted(np.cumsum(weights), points), size - 1)
+    index = np.minimum(np.searchsorted(np.cumsum(weights), points), len(weights) - 1)
     return rng.permutation(index)
 
 
@@ -86,9 +87,20 @@ def _judge(k_hat: float) -> Verdict:
 
 
 def from_draws(problem: Problem, u: np.ndarray, method: str, verdict: Verdict, extra: dict) -> Fitted:
-    """A fitted model from equally weighted unconstrained draws, shape (S, P)."""
+    """A fitted model from equally weighted draws of the problem's coordinates, shape (S, V)."""
     natural = problem.natural(u) * problem.factor
-    centre = problem.objective.value(problem.natural(u.mean(axis=0)))
+    centre = problem.value(u.mean(axis=0))
+    effects = None
+    if isinstance(problem, EffectProblem):
+        effects = replace(problem.effects, draws=u[:, len(problem.spec.parameters) :].copy())
+    elif isinstance(problem, GroupProblem):
+        effects = problem.effects(u, extra["seed"])
+        extra = {
+            **extra,
+            "by": problem.term.column,
+            "between": problem.between(u),
+            "group_customers": problem.sizes,
+        }
     return Fitted(
         spec=problem.spec,
         draws={name: natural[:, i].copy() for i, name in enumerate(problem.spec.parameters)},
@@ -98,4 +110,5 @@ def from_draws(problem: Problem, u: np.ndarray, method: str, verdict: Verdict, e
         customers=problem.customers,
         verdict=verdict,
         extra={**extra, "scale": problem.scale},
+        effects=effects,
     )

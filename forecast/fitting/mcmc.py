@@ -21,11 +21,8 @@ import forecast.fitting.ecosystem as ecosystem  # first: it imports ArviZ withou
 from forecast.errors import ArgumentError, FitError
 from forecast.fitting.fitted import Fitted, Verdict
 from forecast.fitting.laplace import from_draws, mode
-from forecast.fitting.priors import Priors
+from forecast.fitting.priors import Priors, moments
 from forecast.fitting.problem import Problem
-from forecast.maths import jets
-from forecast.maths.jets import JETS
-from forecast.maths.ops import NUMPY
 
 with ecosystem.quiet():
     import pymc as pm
@@ -68,8 +65,7 @@ class LogLikelihood(Op):
     """
 
     def __init__(self, problem: Problem) -> None:
-        self._natural = problem.spec.formulas.natural
-        self._objective = problem.objective
+        self._likelihood = problem.likelihood
 
     def make_node(self, *inputs: Any) -> Apply:
         return Apply(self, [pt.as_tensor(inputs[0], dtype="float64")], [pt.dscalar(), pt.dvector()])
@@ -78,14 +74,12 @@ class LogLikelihood(Op):
         (u,) = inputs
         value, gradient = -np.inf, np.zeros(len(u))
         with np.errstate(all="ignore"):  # far out in the tails; such a step is refused
-            natural = self._natural(JETS, *jets.variables(u.tolist()))
-            theta = np.array([part.value for part in natural])
-            if np.isfinite(theta).all() and (theta > 0.0).all():
-                found, by_natural, _ = self._objective(theta)
-                slope = [[0.0 if d is None else d for d in part.first] for part in natural]
-                by_u = by_natural @ np.array(slope)
-                if np.isfinite(found) and np.isfinite(by_u).all():
-                    value, gradient = found, by_u
+            try:
+                found, slope, _ = self._likelihood(u)
+            except (OverflowError, ZeroDivisionError, ValueError):
+                found, slope = -np.inf, gradient
+            if np.isfinite(found) and np.isfinite(slope).all():
+                value, gradient = found, slope
         outputs[0][0] = np.asarray(value, dtype=float)
         outputs[1][0] = gradient
 
@@ -162,18 +156,18 @@ def build_model(
     >>> [v.name for v in model.free_RVs], [v.name for v in model.deterministics]
     (['unconstrained'], ['p', 'q', 'gamma'])
     """
-    spec = problem.spec
-    names = spec.unconstrained
+    spec, names = problem.spec, problem.names
+    mean, sd = moments(priors, names)
     with pm.Model(coords={"parameter": list(names)}) as model:
         u = pm.Normal(
             _VARIABLE,
-            mu=np.array([priors[name].mean for name in names]),
-            sigma=np.array([priors[name].sd for name in names]),
+            mu=mean,
+            sigma=sd,
             dims="parameter",
             initval=whitening.centre if whitening is not None else None,
             default_transform=whitening,
         )
-        scaled = spec.formulas.natural(PYTENSOR, *(u[i] for i in range(len(names))))
+        scaled = spec.formulas.natural(PYTENSOR, *(u[i] for i in range(len(spec.unconstrained))))
         natural = [
             pm.Deterministic(name, value * factor)
             for name, value, factor in zip(spec.parameters, scaled, problem.factor.tolist(), strict=True)
@@ -205,6 +199,7 @@ def sample(
     progress: bool = False,
     likelihood: str | None = None,
     sampler: str | None = None,
+    landmark: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Posterior:
     """Draw from the posterior.
 
@@ -254,7 +249,8 @@ def sample(
     draws = (DRAWS_OF_MANY if many else DRAWS) if draws is None else draws
     tune = (TUNE_OF_MANY if many else TUNE) if tune is None else tune
     if likelihood is None:
-        likelihood = "text" if len(problem.weight) <= TEXT_ROWS else "compiled"
+        plain = problem.names == problem.spec.unconstrained
+        likelihood = "text" if plain and len(problem.weight) <= TEXT_ROWS else "compiled"
     if sampler is None:
         sampler = "nutpie" if likelihood == "text" and ecosystem.has_nutpie() else "pymc"
     if sampler == "nutpie" and (likelihood != "text" or not ecosystem.has_nutpie()):
@@ -265,7 +261,7 @@ def sample(
         least = 4 if name == "draws" else 1
         if value is not None and value < least:
             raise ArgumentError(f"{name} = {value} makes no sense", advice=f"Give at least {least}.")
-    centre, root = _landmark(problem, priors)
+    centre, root = _landmark(problem, priors) if landmark is None else landmark
     rng = np.random.default_rng(seed)
     starts = [_start(problem, priors, centre, root, rng) for _ in range(chains)]
     with ecosystem.quiet():
@@ -304,8 +300,8 @@ def _landmark(problem: Problem, priors: Priors) -> tuple[np.ndarray, np.ndarray]
     try:
         found = mode(problem, priors)
     except FitError:
-        prior = [priors[name] for name in problem.spec.unconstrained]
-        return np.array([p.mean for p in prior]), np.diag([p.sd for p in prior])
+        mean, sd = moments(priors, problem.names)
+        return mean, np.diag(sd)
     return found.at, np.linalg.cholesky(np.linalg.inv(found.curvature))
 
 
@@ -357,9 +353,8 @@ def _groups(
     problem: Problem, priors: Priors, u: np.ndarray, stats: dict[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, xr.Dataset]:
     """Named groups of named arrays with named dimensions."""
-    names = problem.spec.unconstrained
-    mean = np.array([priors[name].mean for name in names])
-    sd = np.array([priors[name].sd for name in names])
+    names = problem.names
+    mean, sd = moments(priors, names)
     prior = mean + sd * rng.standard_normal((1, PRIOR_DRAWS, len(names)))
     about = {"model": problem.spec.name, "scale": problem.scale}
     groups = {
@@ -386,14 +381,14 @@ def _parameters(problem: Problem, u: np.ndarray) -> xr.Dataset:
     with np.errstate(over="ignore"):
         natural = problem.natural(u) * problem.factor
     columns = {name: natural[..., i] for i, name in enumerate(problem.spec.parameters)}
-    columns |= {name: u[..., i] for i, name in enumerate(problem.spec.unconstrained)}
+    columns |= {name: u[..., i] for i, name in enumerate(problem.names)}
     return ecosystem.dataset(("chain", "draw"), columns)
 
 
 def _pointwise(problem: Problem, u: np.ndarray) -> np.ndarray:
     """Log-likelihood of one customer of each row, in the input's units, shape (..., rows)."""
-    natural = (problem.natural(u) * problem.factor).reshape(-1, len(problem.spec.parameters))
-    found = np.empty((len(natural), len(problem.weight)))
-    for i, theta in enumerate(natural.tolist()):
-        found[i] = problem.spec.formulas.log_likelihood(NUMPY, *theta, **problem.data)
+    flat = u.reshape(-1, u.shape[-1])
+    found = np.empty((len(flat), len(problem.weight)))
+    for i, v in enumerate(flat):
+        found[i] = problem.rows_at(v)
     return found.reshape(*u.shape[:-1], -1)

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from forecast.errors import ArgumentError
+from forecast.fitting.design import Design, Traits, covariate_column, learn_covariate, learn_groups
+from forecast.fitting.effects import BETWEEN, effect_problem, group_problem, place_effects
 from forecast.fitting.fitted import Fitted
+from forecast.fitting.groups import check_groups, draw_groups, fit_groups
 from forecast.fitting.laplace import fit_laplace
 from forecast.fitting.mle import fit_mle
-from forecast.fitting.priors import resolve_priors
+from forecast.fitting.priors import Priors, resolve_priors
 from forecast.fitting.problem import Problem, purchase_problem, spend_problem
 from forecast.fitting.spec import GAMMA_GAMMA, ModelSpec
 from forecast.summary.statistics import PurchaseCounts, SpendCounts
@@ -40,6 +45,8 @@ def fit_purchases(
     *,
     priors: Mapping[str, Any] | None = None,
     seed: int = 0,
+    traits: Traits | None = None,
+    progress: bool = False,
 ) -> Fitted:
     """Fit a purchase model.
 
@@ -52,6 +59,10 @@ def fit_purchases(
     priors : mapping, optional
         See :func:`forecast.fitting.priors.resolve_priors`; ignored by ``mle``.
     seed : int
+    traits : Traits, optional
+        Groups or covariates; ``counts.cell`` says which traits each row has.
+    progress : bool
+        Show a bar while ``nuts`` samples.
 
     Returns
     -------
@@ -71,7 +82,7 @@ def fit_purchases(
     >>> fit_purchases(purchase_model("nbd"), counts).verdict.code
     'converged'
     """
-    return _fit(purchase_problem(spec, counts), method, priors, seed)
+    return _fit(purchase_problem(spec, counts), counts.cell, method, priors, seed, traits, progress)
 
 
 def fit_spend(
@@ -81,6 +92,8 @@ def fit_spend(
     *,
     priors: Mapping[str, Any] | None = None,
     seed: int = 0,
+    traits: Traits | None = None,
+    progress: bool = False,
 ) -> Fitted:
     """Fit Gamma-Gamma to customers' mean purchase values.
 
@@ -102,16 +115,76 @@ def fit_spend(
     >>> fit_spend(SpendCounts(n, mean, np.ones(200))).verdict.code
     'converged'
     """
-    return _fit(spend_problem(spec, counts), method, priors, seed)
+    return _fit(spend_problem(spec, counts), counts.cell, method, priors, seed, traits, progress)
 
 
-def _fit(problem: Problem, method: str, priors: Mapping[str, Any] | None, seed: int) -> Fitted:
-    if check_method(method) == "mle":
+def _fit(
+    problem: Problem,
+    cell: np.ndarray | None,
+    method: str,
+    priors: Mapping[str, Any] | None,
+    seed: int,
+    traits: Traits | None,
+    progress: bool,
+) -> Fitted:
+    check_method(method)
+    if traits is not None and cell is not None and traits.by is not None:
+        return _fit_groups(problem, cell, method, priors, seed, traits, progress)
+    if traits is not None and cell is not None:
+        problem = _with_covariates(problem, cell, traits)
+    if method == "mle":
         return fit_mle(problem)
-    resolved = resolve_priors(problem.spec.unconstrained, priors)
+    resolved = resolve_priors(problem.names, priors)
     if method == "laplace":
         return fit_laplace(problem, resolved, seed=seed)
+    return _sampled(problem, resolved, seed, progress, None)
+
+
+def _sampled(problem: Problem, priors: Priors, seed: int, progress: bool, landmark: Any) -> Fitted:
     from forecast.fitting.mcmc import sample  # PyMC takes seconds to import
 
-    found = sample(problem, resolved, seed=seed)
+    found = sample(problem, priors, seed=seed, progress=progress, landmark=landmark)
     return replace(found.fitted, posterior=found.data)
+
+
+def _with_covariates(problem: Problem, cell: np.ndarray, traits: Traits) -> Problem:
+    """The problem with the effects that this model knows; itself where there are none."""
+    spec = problem.spec
+    own = {effect: names for effect, names in traits.covariates.items() if effect in spec.effects}
+    columns = list(dict.fromkeys(name for names in own.values() for name in names))
+    if not columns:
+        return problem
+    customers = np.bincount(cell, problem.weight, minlength=len(traits.cells))
+    seen = customers > 0  # what is learned comes from the customers fitted on
+    design = Design(tuple(learn_covariate(name, traits.cells[seen], customers[seen]) for name in columns))
+    acting = [(effect, covariate_column(name)) for effect, names in own.items() for name in names]
+    used, cell = np.unique(cell, return_inverse=True)
+    matrix = design.matrix(traits.cells.iloc[used])
+    return effect_problem(problem, cell, matrix, place_effects(spec, design, acting))
+
+
+def _fit_groups(
+    problem: Problem,
+    cell: np.ndarray,
+    method: str,
+    priors: Mapping[str, Any] | None,
+    seed: int,
+    traits: Traits,
+    progress: bool,
+) -> Fitted:
+    if traits.covariates or method == "mle":
+        raise ArgumentError(
+            "groups are pooled by draws of a posterior, without covariates beside them",
+            advice="Use method='laplace' or 'nuts'; or give the groups as a covariate instead of by.",
+        )
+    assert traits.by is not None
+    term = learn_groups(traits.by, traits.cells)
+    check_groups(len(term.levels), problem.customers)
+    group = np.argmax(term.encode(traits.cells[traits.by]), axis=1)[cell]
+    pooled = group_problem(problem, group, term)
+    resolved = resolve_priors((*problem.names, BETWEEN), priors)
+    if method == "laplace":
+        return fit_groups(pooled, group, resolved, seed=seed)
+    draws, _ = draw_groups(pooled, group, resolved, seed=seed)
+    landmark = (draws.mean(axis=0), np.diag(draws.std(axis=0)))
+    return _sampled(pooled, pooled.complete(resolved), seed, progress, landmark)

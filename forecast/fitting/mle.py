@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from forecast.errors import FitError
+from forecast.fitting.effects import EffectProblem
 from forecast.fitting.fitted import Fitted, Verdict
 from forecast.fitting.problem import Problem
 from forecast.fitting.search import Optimum, maximise
 from forecast.fitting.spec import ModelSpec
+from forecast.maths import jets
 
 _FLAT = 0.01  # curvature below which a log parameter is uncertain by a factor of e^10
 
@@ -23,6 +26,8 @@ def fit_mle(problem: Problem) -> Fitted:
     FitError
         When the likelihood is flat, or the mean spend would be infinite (``q <= 1``).
     """
+    if isinstance(problem, EffectProblem):
+        return _fit_with_effects(problem)
     spec = problem.spec
     found = maximise(problem.in_logs(), np.log(problem.start), spec.title)
     values = dict(zip(spec.parameters, np.exp(found.at).tolist(), strict=True))
@@ -42,6 +47,34 @@ def fit_mle(problem: Problem) -> Fitted:
         customers=problem.customers,
         verdict=verdict,
         extra={"steps": found.steps, "scale": problem.scale},
+    )
+
+
+def _fit_with_effects(problem: EffectProblem) -> Fitted:
+    """The maximum in the unconstrained parameters and the effects on them."""
+    spec, size = problem.spec, len(problem.spec.parameters)
+    found = maximise(problem.likelihood, problem.origin(), spec.title)
+    if float(np.linalg.eigvalsh(found.curvature)[0]) < _FLAT:
+        raise FitError(
+            f"the {spec.title} likelihood is flat: very different effects fit equally well",
+            advice="Leave out covariates that say the same, or use method='laplace', whose priors hold them.",
+        )
+    covariance = np.linalg.inv(found.curvature)
+    walked = [jets.weighted_sum(part, np.ones(1)) for part in
+              spec.formulas.natural(jets.JETS, *jets.variables(found.at[:size].tolist()))]  # fmt: skip
+    jacobian = np.stack([part[1] for part in walked]) * problem.factor[:, None]
+    natural = np.array([part[0] for part in walked]) * problem.factor
+    errors = np.sqrt(np.diag(covariance)[size:])
+    return Fitted(
+        spec=spec,
+        draws={name: np.array([value]) for name, value in zip(spec.parameters, natural, strict=True)},
+        method="mle",
+        covariance=jacobian @ covariance[:size, :size] @ jacobian.T,
+        log_likelihood=found.value + problem.shift,
+        customers=problem.customers,
+        verdict=Verdict("converged", "a clear optimum was found"),
+        extra={"steps": found.steps, "scale": problem.scale, "effect_errors": errors.tolist()},
+        effects=replace(problem.effects, draws=found.at[None, size:]),
     )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from forecast.errors import ArgumentError, InputError
 
@@ -37,7 +39,16 @@ DEFAULTS: dict[str, Prior] = {
     "log_p": Prior(math.log(4.0), 1.5),
     "log_q_minus_1": Prior(math.log(2.5), 1.5),
     "log_gamma": Prior(math.log(0.5), 1.5),
+    # Groups differ in each unconstrained parameter by about 0.05 to 1.
+    "log_between_groups": Prior(math.log(0.25), 0.75),
+    # A standard deviation of a number, or a level of a category, moves a rate by up to e either way.
+    "effect": Prior(0.0, 1.0),
 }
+
+
+def moments(priors: Priors, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations in the order of ``names``."""
+    return np.array([priors[name].mean for name in names]), np.array([priors[name].sd for name in names])
 
 
 def resolve_priors(names: tuple[str, ...], overrides: Mapping[str, Any] | None = None) -> Priors:
@@ -60,9 +71,13 @@ def resolve_priors(names: tuple[str, ...], overrides: Mapping[str, Any] | None =
     >>> resolve_priors(("log_r",), {"log_r": {"mean": 0.0, "sd": 1.0}})
     {'log_r': Prior(mean=0.0, sd=1.0)}
     """
-    found = {name: DEFAULTS[name] for name in names}
-    for name, given in (overrides or {}).items():
-        if name not in DEFAULTS:
+    found = {name: DEFAULTS.get(name, DEFAULTS["effect"]) for name in names}
+    overrides = dict(overrides or {})
+    for name in names:  # what is said of effects in general holds for each that has no word of its own
+        if name not in DEFAULTS and "effect" in overrides:
+            overrides.setdefault(name, overrides["effect"])
+    for name, given in overrides.items():
+        if name not in DEFAULTS and name not in found and ":" not in name:
             raise ArgumentError(f"there is no prior {name!r}", advice=f"Known are {', '.join(DEFAULTS)}.")
         if name not in found:
             continue

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.errors import FitError
-from forecast.fitting.priors import Priors
+from forecast.fitting.priors import Priors, moments
 from forecast.fitting.search import Function, Optimum, maximise
 from forecast.fitting.spec import ModelSpec, Objective
 from forecast.maths import jets
 from forecast.maths.jets import JETS
+from forecast.maths.ops import NUMPY
 from forecast.summary.statistics import PurchaseCounts, SpendCounts
 
 _MANY_ROWS, _FEW_ROWS = 100_000, 10_000
@@ -33,12 +34,11 @@ class Problem:
         Natural parameters on scaled time or money to value, gradient and Hessian.
     scale : float
         Mean age or mean value, in the input's unit.
-    shift : float
-        What the log-likelihood in the input's unit differs by.
-    customers : int
     start : tuple of float
         Natural parameters on the scaled data.
     weight : ndarray, shape (rows,)
+    units : ndarray, shape (rows,)
+        How often the density of one customer of the row carries the unit: once a purchase time or a value.
     data : dict of str to ndarray, shape (rows,)
         The rows behind the objective, in the input's unit.
     """
@@ -46,20 +46,48 @@ class Problem:
     spec: ModelSpec
     objective: Objective
     scale: float
-    shift: float
-    customers: int
     start: tuple[float, ...]
     weight: np.ndarray
+    units: np.ndarray
     data: dict[str, np.ndarray]
+
+    @property
+    def customers(self) -> int:
+        return round(float(self.weight.sum()))
+
+    @property
+    def shift_rows(self) -> np.ndarray:
+        """What the log-likelihood in the input's unit differs by, row by row."""
+        return -self.weight * self.units * math.log(self.scale)
+
+    @property
+    def shift(self) -> float:
+        """What the log-likelihood in the input's unit differs by."""
+        return -float(np.dot(self.weight, self.units)) * math.log(self.scale)
+
+    def subset(self, rows: np.ndarray | slice) -> Problem:
+        """The problem of some of the rows, on the same scale."""
+        data = {name: values[rows] for name, values in self.data.items()}
+        return make_problem(self.spec, self.weight[rows], self.units[rows], data, self.scale, self.start)
 
     @property
     def factor(self) -> np.ndarray:
         """From scaled to the input's parameters."""
         return np.array([self.scale if name in self.spec.scaled else 1.0 for name in self.spec.parameters])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The coordinates in which the posterior is walked: unconstrained parameters first."""
+        return self.spec.unconstrained
+
+    def origin(self) -> np.ndarray:
+        """The start in these coordinates."""
+        return np.array([float(v) for v in self.spec.formulas.unconstrained(*self.start)])
+
     def natural(self, u: np.ndarray) -> np.ndarray:
         """Natural scaled parameters at unconstrained ones, shape (..., P)."""
-        return np.stack([np.asarray(v) for v in self.spec.natural(*np.moveaxis(u, -1, 0))], axis=-1)
+        parts = np.moveaxis(u[..., : len(self.spec.parameters)], -1, 0)
+        return np.stack([np.asarray(v) for v in self.spec.natural(*parts)], axis=-1)
 
     def in_logs(self) -> Function:
         """The log-likelihood as a function of log parameters."""
@@ -72,30 +100,55 @@ class Problem:
 
         return function
 
-    def log_posterior(self, priors: Priors) -> Function:
-        """Log-likelihood plus log prior as a function of the unconstrained parameters."""
-        names = self.spec.unconstrained
-        mean = np.array([priors[name].mean for name in names])
-        precision = np.array([priors[name].sd for name in names]) ** -2.0
+    def likelihood(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """The log-likelihood with gradient and Hessian in the coordinates of :attr:`names`."""
+        walked = self.spec.formulas.natural(JETS, *jets.variables(v.tolist()))
+        value, gradient, hessian = self.objective(np.array([part.value for part in walked]))
+        parts = [jets.weighted_sum(part, np.ones(1)) for part in walked]
+        jacobian = np.stack([part[1] for part in parts])
+        curved = jacobian.T @ hessian @ jacobian
+        curved += sum(gradient[k] * parts[k][2] for k in range(len(parts)))
+        return value, gradient @ jacobian, curved
 
-        def function(u: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-            walked = self.spec.formulas.natural(JETS, *jets.variables(list(u)))
-            value, gradient, hessian = self.objective(np.array([part.value for part in walked]))
-            parts = [jets.weighted_sum(part, np.ones(1)) for part in walked]
-            jacobian = np.stack([part[1] for part in parts])
-            curved = jacobian.T @ hessian @ jacobian
-            curved += sum(gradient[k] * parts[k][2] for k in range(len(parts)))
-            away = u - mean
-            value = value - 0.5 * float(away @ (precision * away))
-            return value, jacobian.T @ gradient - precision * away, curved - np.diag(precision)
+    def value(self, v: np.ndarray) -> float:
+        """The value alone of :meth:`likelihood`, at a fraction of the cost."""
+        return self.objective.value(self.natural(v))
+
+    def rows_at(self, v: np.ndarray) -> np.ndarray:
+        """Log-likelihood of one customer of each row, in the input's units, shape (rows,)."""
+        theta = self.natural(v) * self.factor
+        return self.spec.formulas.log_likelihood(NUMPY, *theta.tolist(), **self.data)
+
+    def log_posterior(self, priors: Priors) -> Function:
+        """Log-likelihood plus log prior as a function of the coordinates of :attr:`names`."""
+        mean, sd = moments(priors, self.names)
+
+        def function(v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+            value, gradient, hessian = self.likelihood(v)
+            away = (v - mean) / sd
+            return value - 0.5 * float(away @ away), gradient - away / sd, hessian - np.diag(sd**-2.0)
 
         return function
 
-    def log_density(self, priors: Priors, u: np.ndarray) -> float:
-        """The value alone of :meth:`log_posterior`, at a fraction of the cost."""
-        names = self.spec.unconstrained
-        prior = sum(((u[i] - priors[name].mean) / priors[name].sd) ** 2 for i, name in enumerate(names))
-        return self.objective.value(self.natural(u)) - 0.5 * float(prior)
+    def log_density(self, priors: Priors, v: np.ndarray) -> float:
+        """The value alone of :meth:`log_posterior`."""
+        mean, sd = moments(priors, self.names)
+        return self.value(v) - 0.5 * float(np.square((v - mean) / sd).sum())
+
+
+def make_problem(
+    spec: ModelSpec,
+    weight: np.ndarray,
+    units: np.ndarray,
+    data: dict[str, np.ndarray],
+    scale: float,
+    start: tuple[float, ...],
+) -> Problem:
+    """A problem from its rows; nothing is checked."""
+    factor = np.array([scale if name in spec.scaled else 1.0 for name in spec.parameters])
+    shift = float(np.dot(weight, units)) * math.log(scale)
+    objective = _Scaled(spec.objective(weight, **data), factor, shift)
+    return Problem(spec, objective, scale, start, weight, units, data)
 
 
 class _Scaled:
@@ -157,17 +210,12 @@ def purchase_problem(spec: ModelSpec, counts: PurchaseCounts, scale: float | Non
         value * age / scale if name in spec.scaled else value
         for name, value in zip(spec.parameters, spec.formulas.start(mean, variance), strict=True)
     )
-    factor = np.array([scale if name in spec.scaled else 1.0 for name in spec.parameters])
-
-    def problem(rows: PurchaseCounts, start: tuple[float, ...]) -> Problem:
-        data = {"x": rows.x, "t_x": rows.t_x, "T": rows.T}
-        shift = float(np.dot(rows.weight, rows.x)) * math.log(scale)
-        objective = _Scaled(spec.objective(rows.weight, **data), factor, shift)
-        return Problem(spec, objective, scale, -shift, rows.customers, start, rows.weight, data)
-
+    data = {"x": counts.x, "t_x": counts.t_x, "T": counts.T}
     if len(counts.x) > _MANY_ROWS:  # come near on every k-th row first: the last steps cost the most
-        start = _rough(problem(counts.every(len(counts.x) // _FEW_ROWS), start))
-    return problem(counts, start)
+        sample = counts.every(len(counts.x) // _FEW_ROWS)
+        rough = {"x": sample.x, "t_x": sample.t_x, "T": sample.T}
+        start = _rough(make_problem(spec, sample.weight, sample.x, rough, scale, start))
+    return make_problem(spec, counts.weight, counts.x, data, scale, start)
 
 
 def _rough(sample: Problem) -> tuple[float, ...]:
@@ -212,9 +260,6 @@ def spend_problem(spec: ModelSpec, counts: SpendCounts, scale: float | None = No
             advice="Use the mean purchase value itself.",
         )
     scale = mean if scale is None else scale
-    factor = np.array([scale if name in spec.scaled else 1.0 for name in spec.parameters])
-    shift = total * math.log(scale)
-    data = {"n": counts.n, "m": counts.mean}
-    objective = _Scaled(spec.objective(counts.weight, **data), factor, shift)
     start = spec.formulas.start(mean / scale, variance * (mean / scale) ** 2)
-    return Problem(spec, objective, scale, -shift, counts.customers, start, counts.weight, data)
+    data = {"n": counts.n, "m": counts.mean}
+    return make_problem(spec, counts.weight, np.ones_like(counts.mean), data, scale, start)

@@ -11,6 +11,7 @@ import numpy as np
 from forecast.errors import FitError
 
 _MOST_STEPS = 200
+_ROUNDING = 1e-10  # a value near zero may be the difference of large sums
 
 Function = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 
@@ -61,7 +62,7 @@ def maximise(function: Function, start: np.ndarray, title: str) -> Optimum:
         while shrink > 1e-10:
             trial = np.clip(at + shrink * step, -60.0, 60.0)
             found = function(trial)
-            if math.isfinite(found[0]) and found[0] >= value + 1e-4 * shrink * gain - noise:
+            if math.isfinite(found[0]) and found[0] >= value + 1e-4 * shrink * gain - noise - _ROUNDING:
                 break
             shrink, found = shrink / 2.0, None
         if found is None:

@@ -79,6 +79,11 @@ class ModelSpec:
     def unconstrained(self) -> tuple[str, ...]:
         return self.formulas.UNCONSTRAINED
 
+    @property
+    def effects(self) -> dict[str, tuple[str, float]]:
+        """What traits may act on: the unconstrained parameter that each effect moves, and its sign."""
+        return self.formulas.EFFECTS
+
     def natural(self, *u: Any) -> tuple[Any, ...]:
         """Natural parameters at unconstrained ones, elementwise."""
         return self.formulas.natural(NUMPY, *u)

@@ -16,6 +16,13 @@ from forecast.maths.ops import log_beta
 
 PARAMETERS = ("r", "alpha", "a", "b")
 UNCONSTRAINED = ("log_r", "log_alpha", "logit_dropout", "log_certainty")
+# What a customer's traits may move, and how. Multiplying a and b by one factor, as CLVTools does, moves the
+# certainty and leaves the mean chance to leave as it is.
+EFFECTS = {
+    "rate": ("log_alpha", -1.0),
+    "dropout": ("logit_dropout", 1.0),
+    "certainty": ("log_certainty", 1.0),
+}
 
 
 def log_likelihood(ops: Any, r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: Any) -> Any:

@@ -21,7 +21,7 @@ _TAIL = 1e-13
 
 
 @njit(cache=True, nogil=True)
-def _series(r: np.ndarray, alpha: np.ndarray, a: float, b: np.ndarray, h: float) -> tuple:
+def _series(r: np.ndarray, alpha: np.ndarray, a: np.ndarray, b: np.ndarray, h: float) -> tuple:
     """Expectation by the transformed Gauss series, free of the singularities at a = 1 and a + b = 1.
 
     With ``L = ln(1 + h / alpha)`` and ``z = h / (alpha + h)`` the two removable singularities of
@@ -35,13 +35,13 @@ def _series(r: np.ndarray, alpha: np.ndarray, a: float, b: np.ndarray, h: float)
     for i in range(r.size):
         z = h / (alpha[i] + h)
         log_growth = math.log1p(h / alpha[i])
-        s = a - 1.0
+        s = a[i] - 1.0
         if abs(s * log_growth) < 1e-300:
             slope = log_growth
         else:
             slope = -math.expm1(-s * log_growth) / s
-        head = (a + b[i] - 1.0) * slope
-        upper = a + b[i] - 1.0 - r[i]
+        head = (a[i] + b[i] - 1.0) * slope
+        upper = a[i] + b[i] - 1.0 - r[i]
         scale = math.exp(-s * log_growth)
         term = upper * z
         total = term
@@ -49,7 +49,7 @@ def _series(r: np.ndarray, alpha: np.ndarray, a: float, b: np.ndarray, h: float)
         k = 1.0
         ratio = 0.0
         while k < 200000.0:
-            ratio = (upper + k) * (a + k - 1.0) / ((a + b[i] + k - 1.0) * (k + 1.0)) * z
+            ratio = (upper + k) * (a[i] + k - 1.0) / ((a[i] + b[i] + k - 1.0) * (k + 1.0)) * z
             term *= ratio
             total += term
             if abs(term) > peak:
@@ -94,10 +94,9 @@ def expectation(r: Any, alpha: Any, a: Any, b: Any, h: float) -> np.ndarray:
 
     Parameters
     ----------
-    r, alpha, b : array_like, shape (n,)
-        Updated parameters, for example ``r + x, alpha + T, b + x``.
-    a : float
-        0 for a process without drop-out.
+    r, alpha, a, b : array_like, shape (n,)
+        Updated parameters, for example ``r + x, alpha + T, a, b + x``; ``a = 0`` for a process without
+        drop-out.
     h : float
         Length of the horizon, in the unit of ``alpha``.
 
@@ -119,18 +118,18 @@ def expectation(r: Any, alpha: Any, a: Any, b: Any, h: float) -> np.ndarray:
     >>> round(float(expectation(0.2425945, 4.4136019, 0.7929199, 2.4258881, 39.0)[()]), 7)
     1.1950086
     """
-    r, alpha, b = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, b)))
-    if a == 0.0:
+    r, alpha, a, b = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, a, b)))
+    if not a.any():
         return r / alpha * h
     shape = r.shape
-    r, alpha, b = (np.ascontiguousarray(v).ravel() for v in (r, alpha, b))
-    value, error = _series(r, alpha, float(a), b, float(h))
+    r, alpha, a, b = (np.ascontiguousarray(v).ravel() for v in (r, alpha, a, b))
+    value, error = _series(r, alpha, a, b, float(h))
     for i in np.flatnonzero(error > 1e-10):
-        value[i] = _quadrature(r[i], alpha[i], a, b[i], h)
+        value[i] = _quadrature(r[i], alpha[i], a[i], b[i], h)
         if math.isnan(value[i]):
             raise ForecastError(
                 "the expected number of purchases could not be computed",
-                where=f"r={r[i]:g} alpha={alpha[i]:g} a={a:g} b={b[i]:g} h={h:g}",
+                where=f"r={r[i]:g} alpha={alpha[i]:g} a={a[i]:g} b={b[i]:g} h={h:g}",
                 advice="These parameters are implausible; please report them.",
             )
     return value.reshape(shape)
@@ -203,7 +202,13 @@ def _tail_sizes(r: np.ndarray, alpha: np.ndarray, h: float, limit: int) -> np.nd
 
 @njit(cache=True, nogil=True)
 def _fill_tails(
-    r: np.ndarray, alpha: np.ndarray, a: float, b: np.ndarray, h: float, offsets: np.ndarray, out: np.ndarray
+    r: np.ndarray,
+    alpha: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    h: float,
+    offsets: np.ndarray,
+    out: np.ndarray,
 ) -> None:
     for i in range(r.size):
         z = h / (alpha[i] + h)
@@ -218,17 +223,17 @@ def _fill_tails(
         out[begin] = 1.0
         stay = 1.0
         for n in range(2, end - begin):
-            stay *= (b[i] + n - 2.0) / (a + b[i] + n - 2.0)
+            stay *= (b[i] + n - 2.0) / (a[i] + b[i] + n - 2.0)
             out[begin + n] *= stay
 
 
-def tail_table(r: Any, alpha: Any, a: float, b: Any, h: float, limit: int = 100_000) -> tuple:
+def tail_table(r: Any, alpha: Any, a: Any, b: Any, h: float, limit: int = 100_000) -> tuple:
     """Tails P(N >= n), n = 0, 1, ..., of many live customers, one after another in a flat array.
 
     Parameters
     ----------
-    r, alpha, b : array_like, shape (m,)
-    a, h : float
+    r, alpha, a, b : array_like, shape (m,)
+    h : float
     limit : int
         Longest tail.
 
@@ -244,14 +249,14 @@ def tail_table(r: Any, alpha: Any, a: float, b: Any, h: float, limit: int = 100_
     >>> values[:4].round(4).tolist()
     [1.0, 0.5, 0.25, 0.125]
     """
-    r, alpha, b = (
+    r, alpha, a, b = (
         np.ascontiguousarray(v)
-        for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, b)))
+        for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, a, b)))
     )
     sizes = _tail_sizes(r, alpha, float(h), limit)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     values = np.empty(int(offsets[-1]))
-    _fill_tails(r, alpha, float(a), b, float(h), offsets, values)
+    _fill_tails(r, alpha, a, b, float(h), offsets, values)
     return offsets, values
 
 

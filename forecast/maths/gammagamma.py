@@ -13,6 +13,7 @@ import numpy as np
 
 PARAMETERS = ("p", "q", "gamma")
 UNCONSTRAINED = ("log_p", "log_q_minus_1", "log_gamma")
+EFFECTS = {"spend": ("log_gamma", 1.0)}
 
 
 def log_likelihood(ops: Any, p: Any, q: Any, gamma: Any, *, n: Any, m: Any) -> Any:

@@ -166,12 +166,17 @@ def variables(values: Sequence[float]) -> list[Jet]:
     >>> product.value, product.first, product.second
     (6.0, [3.0, 2.0], [None, 1.0, None])
     """
+    return variables_at([float(value) for value in values])
+
+
+def variables_at(values: Sequence[Any]) -> list[Jet]:
+    """Independent variables at many points at once: each value may be an array."""
     size = len(values)
     jets = []
     for i, value in enumerate(values):
         first: list[Any] = [None] * size
         first[i] = 1.0
-        jets.append(Jet(float(value), first, [None] * (size * (size + 1) // 2)))
+        jets.append(Jet(value, first, [None] * (size * (size + 1) // 2)))
     return jets
 
 

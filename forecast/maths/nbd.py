@@ -12,6 +12,7 @@ import numpy as np
 
 PARAMETERS = ("r", "alpha")
 UNCONSTRAINED = ("log_r", "log_alpha")
+EFFECTS = {"rate": ("log_alpha", -1.0)}
 
 
 def log_likelihood(ops: Any, r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) -> Any:

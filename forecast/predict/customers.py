@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from forecast.errors import InputError
 from forecast.fitting import Fitted
 from forecast.maths import bgprocess, gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
@@ -18,21 +18,18 @@ from forecast.predict.tables import (
     add_beyond,
     count_scores,
     expected_and_discount,
+    gathered,
     purchase_quantiles,
     resize,
     tail_table,
     thin,
 )
 from forecast.predict.values import value_quantiles
+from forecast.summary.statistics import distinct_traits
 
 BLOCK = 262_144
+MANY_CELLS = 4_096
 VALUE_DRAWS, VALUE_SPEND_DRAWS = 12, 6  # quantiles of value are dear; weights make few draws enough
-
-SCORE_COLUMNS = (
-    "customer_id", "as_of", "horizon_days", "first_purchase", "last_purchase", "frequency", "recency", "T",
-    "monetary_value", "historical_value", "p_alive", "p_purchase", "expected_purchases",
-    "expected_purchase_value", "spend_basis", "expected_value", "total_value",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,17 @@ class ClvModel:
     spend: Fitted | None = None
     paid_share: float = 1.0
 
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Columns that customers need beside their histories."""
+        own = () if self.spend is None else self.spend.traits
+        return tuple(dict.fromkeys((*self.purchases.traits, *own)))
 
-def log_p_alive(fitted: Fitted, draw: tuple[float, ...], customers: Customers) -> np.ndarray:
+
+def log_p_alive(fitted: Fitted, draw: tuple[Any, ...], customers: Customers) -> np.ndarray:
     """Log of the chance to be a customer still, shape (customers,)."""
-    odds = fitted.spec.formulas.log_odds_left(*draw, x=customers.x, t_x=customers.t_x, T=customers.T)
+    own = gathered(draw, customers.cell)
+    odds = fitted.spec.formulas.log_odds_left(*own, x=customers.x, t_x=customers.t_x, T=customers.T)
     return -np.logaddexp(0.0, odds)
 
 
@@ -77,6 +81,10 @@ class Customers:
         Repeat purchases, recency, age.
     n, m : ndarray, optional
         Number and mean of valued repeat purchases; ``m`` is ignored where ``n`` is 0.
+    cell : ndarray of int, optional
+        Which traits each has, for a model with effects.
+    purchase_matrix, spend_matrix : ndarray, shape (cells, K), optional
+        The traits as each of the two models encodes them.
     """
 
     x: np.ndarray
@@ -84,19 +92,59 @@ class Customers:
     T: np.ndarray
     n: np.ndarray | None = None
     m: np.ndarray | None = None
+    cell: np.ndarray | None = None
+    purchase_matrix: np.ndarray | None = None
+    spend_matrix: np.ndarray | None = None
 
     @classmethod
-    def from_frame(cls, histories: pd.DataFrame) -> Customers:
-        """From a frame with ``frequency, recency, T, monetary_count, monetary_value``."""
+    def from_frame(cls, histories: pd.DataFrame, model: ClvModel | None = None) -> Customers:
+        """From a frame with ``frequency, recency, T, monetary_count, monetary_value`` and traits.
+
+        Raises
+        ------
+        InputError
+            When a trait that the model needs is missing or cannot be encoded.
+        """
         names = ("frequency", "recency", "T", "monetary_count", "monetary_value")
-        return cls(*(histories[name].to_numpy(dtype=float) for name in names))
+        found = cls(*(histories[name].to_numpy(dtype=float) for name in names))
+        return found if model is None else found.with_traits(histories, model)
+
+    def with_traits(self, frame: pd.DataFrame, model: ClvModel) -> Customers:
+        """The same with the traits that the model needs; themselves where it needs none."""
+        if not model.traits:
+            return self
+        missing = [name for name in model.traits if name not in frame]
+        if missing:
+            raise InputError(
+                f"the model needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+                advice="Give the traits that the model was fitted with.",
+            )
+        cell, cells = distinct_traits(frame, model.traits)
+        matrices = [
+            None if part is None or part.effects is None else part.effects.design.matrix(cells)
+            for part in (model.purchases, model.spend)
+        ]
+        return replace(self, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def rows(self, begin: int, end: int) -> Customers:
-        parts = (self.x, self.t_x, self.T, self.n, self.m)
-        return Customers(*(None if p is None else p[begin:end] for p in parts))  # type: ignore[arg-type]
+    def rows(self, rows: slice | np.ndarray) -> Customers:
+        """Some of them."""
+        own = {
+            name: None if (v := getattr(self, name)) is None else v[rows]
+            for name in ("x", "t_x", "T", "n", "m")
+        }
+        if self.cell is None:
+            return Customers(**own)  # type: ignore[arg-type]
+        used, cell = np.unique(self.cell[rows], return_inverse=True)
+        matrices = [None if m is None else m[used] for m in (self.purchase_matrix, self.spend_matrix)]
+        return Customers(**own, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])  # type: ignore[arg-type]
+
+    @property
+    def block(self) -> int:
+        """How many to take at once: fewer where each may have parameters of its own."""
+        return BLOCK if self.cell is None or int(self.cell.max(initial=0)) < MANY_CELLS else BLOCK // 16
 
     def spend(self) -> tuple[np.ndarray, np.ndarray] | None:
         """``(n, n m)``, or None where orders carry no money."""
@@ -156,9 +204,10 @@ def predict_customers(
     levels = check_levels(levels)
     margin = check_margin(margin)
     discount_rate = check_discount_rate(discount_rate)
+    size = customers.block
     parts = [
-        _block(model, customers.rows(begin, begin + BLOCK), days, levels, margin, discount_rate)
-        for begin in range(0, len(customers), BLOCK)
+        _block(model, customers.rows(slice(begin, begin + size)), days, levels, margin, discount_rate)
+        for begin in range(0, len(customers), size)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -171,8 +220,10 @@ def _block(
     margin: float,
     discount_rate: float,
 ) -> dict[str, np.ndarray]:
-    draws, weights = model.purchases.predictive_draws()
-    pairs = Pairs.of(customers.x, customers.T)
+    fitted = model.purchases
+    index, weights = fitted.predictive_draws()
+    draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
+    pairs = Pairs.of(customers.x, customers.T, customers.cell)
     names = ("p_alive", "p_purchase", "expected_purchases", "discounted")
     out = {name: np.zeros(len(customers)) for name in names}
     tables = []
@@ -194,7 +245,8 @@ def _block(
     if model.spend is None or spend is None:
         return out
     mean = np.zeros(len(customers))
-    for draw, weight in zip(*model.spend.predictive_draws(), strict=True):
+    for i, weight in zip(*model.spend.predictive_draws(), strict=True):
+        draw = gathered(model.spend.draw(i, customers.spend_matrix), customers.cell)
         mean += weight * gammagamma.expected_value(*draw, n=spend[0], m=customers.m)
     out["expected_purchase_value"] = mean
     # The two posteriors are independent, so the mean of the product is the product of the means.
@@ -209,7 +261,7 @@ def _block(
     return out
 
 
-Draws = list[tuple[float, ...]]
+Draws = list[tuple[Any, ...]]
 Tables = list[tuple[np.ndarray, np.ndarray]]
 
 
@@ -230,27 +282,40 @@ def _values(
     model: ClvModel, customers: Customers, pairs: Pairs, days: float, shares: np.ndarray
 ) -> np.ndarray:
     """Quantiles of value, on few weighted draws."""
-    spend = customers.spend()
     assert model.spend is not None
+    spend = customers.spend()
     assert spend is not None
-    draws, weights = model.purchases.thinned(VALUE_DRAWS)
-    spends, spend_weights = model.spend.thinned(VALUE_SPEND_DRAWS)
+    index, weights = model.purchases.thinned(VALUE_DRAWS)
+    spend_index, spend_weights = model.spend.thinned(VALUE_SPEND_DRAWS)
+    spends = [model.spend.draw(i, customers.spend_matrix) for i in spend_index]
+    if any(np.ndim(v) > 0 and np.ptp(v) > 0.0 for draw in spends for v in draw[:2]):
+        # The shapes p and q differ between groups: one group after another.
+        assert customers.cell is not None
+        found = np.empty((len(shares), len(customers)))
+        for c in np.unique(customers.cell):
+            rows = np.flatnonzero(customers.cell == c)
+            own = customers.rows(rows)
+            found[:, rows] = _values(model, own, Pairs.of(own.x, own.T, own.cell), days, shares)
+        return found
+    draws = [model.purchases.draw(i, customers.purchase_matrix) for i in index]
     tables = [tail_table(model.purchases, draw, pairs, days) for draw in draws]
     sizes = np.max([np.diff(offsets) for offsets, _ in tables], axis=0)
     stacked, alive, offsets = [], [], np.zeros(1, np.int64)
-    for draw, (own, tails) in zip(draws, tables, strict=True):
-        offsets, filled = resize(own, thin(own, tails, model.paid_share), sizes)
+    for draw, (own_offsets, tails) in zip(draws, tables, strict=True):
+        offsets, filled = resize(own_offsets, thin(own_offsets, tails, model.paid_share), sizes)
         stacked.append(filled)
         alive.append(np.exp(log_p_alive(model.purchases, draw, customers)))
     joint = weights * spend_weights[np.arange(len(draws)) % len(spends)]
+    levels = np.stack([gathered(draw, customers.cell)[2] + spend[1] for draw in spends])
     return value_quantiles(
         pairs.index,
         np.stack(alive),
         joint / joint.sum(),
         offsets,
         np.stack(stacked),
-        [(p, q, gamma) for p, q, gamma in spends],
-        *spend,
+        [(float(np.ravel(p)[0]), float(np.ravel(q)[0])) for p, q, _ in spends],
+        spend[0],
+        levels,
         shares,
     )
 
@@ -280,67 +345,27 @@ def score_counts(
     >>> {name: round(float(v[0]), 4) for name, v in found.items()}
     {'crps': 0.3333, 'below': 0.5, 'at': 0.75, 'probability': 0.25}
     """
-    draws, weights = model.purchases.predictive_draws()
-    pairs = Pairs.of(customers.x, customers.T)
-    tables = [tail_table(model.purchases, draw, pairs, days) for draw in draws]
+    size = customers.block
     y = np.asarray(actual, dtype=np.int64)
+    parts = [
+        _score_block(model, customers.rows(slice(begin, begin + size)), y[begin : begin + size], days)
+        for begin in range(0, len(customers), size)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _score_block(model: ClvModel, customers: Customers, y: np.ndarray, days: float) -> dict[str, np.ndarray]:
+    fitted = model.purchases
+    index, weights = fitted.predictive_draws()
+    draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
+    pairs = Pairs.of(customers.x, customers.T, customers.cell)
+    tables = [tail_table(fitted, draw, pairs, days) for draw in draws]
     crps, below, at = count_scores(*_beyond(model, customers, pairs, draws, weights, tables), y)
     mass = np.zeros(len(customers))
     for draw, weight in zip(draws, weights, strict=True):
-        p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
-        r, alpha, a, b = model.purchases.spec.formulas.if_alive(*draw, x=customers.x, T=customers.T)
+        p_alive = np.exp(log_p_alive(fitted, draw, customers))
+        own = gathered(draw, customers.cell)
+        r, alpha, a, b = fitted.spec.formulas.if_alive(*own, x=customers.x, T=customers.T)
         silent = np.where(y == 0, 1.0 - p_alive, 0.0)
         mass += weight * (p_alive * bgprocess.pmf(r, alpha, a, b, days, y) + silent)
     return {"crps": crps, "below": below, "at": at, "probability": mass}
-
-
-def score_table(
-    model: ClvModel,
-    histories: pd.DataFrame,
-    *,
-    as_of: dt.date,
-    days: int,
-    levels: Any = (80.0, 95.0),
-    margin: float = 1.0,
-    discount_rate: float = 0.0,
-) -> pd.DataFrame:
-    """The score table of interface.md: one row a customer, in the order of ``histories``.
-
-    Parameters
-    ----------
-    model : ClvModel
-    histories : pandas.DataFrame
-        As :meth:`forecast.summary.Histories.to_frame` gives it.
-    as_of : datetime.date
-    days, levels, margin, discount_rate
-        As in :func:`predict_customers`. ``margin`` applies to history and forecast alike.
-
-    Returns
-    -------
-    pandas.DataFrame
-        :data:`SCORE_COLUMNS` and the interval columns. Without a spend model the money columns are
-        left out.
-    """
-    customers = Customers.from_frame(histories)
-    found = predict_customers(
-        model, customers, days=days, levels=levels, margin=margin, discount_rate=discount_rate
-    )
-    kept = ["customer_id", "first_purchase", "last_purchase", "frequency", "recency", "T", "monetary_value"]
-    table = histories[kept].copy()
-    table["as_of"] = pd.Timestamp(as_of).as_unit("s")
-    table["horizon_days"] = np.int64(days)
-    historical = margin * histories["historical_value"].to_numpy(dtype=float)
-    table["historical_value"] = historical
-    for name, values in found.items():
-        table[name] = values
-    if model.spend is None:
-        table = table.drop(columns=["monetary_value", "historical_value"])
-        wanted = [c for c in SCORE_COLUMNS if c in table.columns]
-    else:
-        table["spend_basis"] = np.where(
-            histories["monetary_count"].to_numpy() > 0, "own purchases", "population"
-        )
-        table["total_value"] = historical + found["expected_value"]
-        wanted = list(SCORE_COLUMNS)
-    intervals = [c for c in found if "-lo-" in c or "-hi-" in c]
-    return table[wanted + intervals]

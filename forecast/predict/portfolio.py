@@ -16,7 +16,7 @@ from numba import njit
 
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
-from forecast.predict.tables import Pairs, expected_and_discount, tail_table
+from forecast.predict.tables import Pairs, expected_and_discount, gathered, tail_table
 
 _BLOCK = 16_384
 PARAMETER_DRAWS = 200
@@ -32,7 +32,7 @@ def _simulate(
     group: np.ndarray,
     groups: int,
     draws: int,
-    p: float,
+    p: np.ndarray,
     shape: np.ndarray,
     scale: np.ndarray,
     paid_share: float,
@@ -62,7 +62,7 @@ def _simulate(
                 n += 1
             purchases[g, s] += n
             active[g, s] += 1.0
-            if p > 0.0:
+            if p.size > 0:
                 paid = n
                 if paid_share < 1.0:
                     paid = 0
@@ -70,7 +70,7 @@ def _simulate(
                         if rng.random() < paid_share:
                             paid += 1
                 if paid > 0:
-                    value[g, s] += scale[i] * rng.standard_gamma(p * paid) / rng.standard_gamma(shape[i])
+                    value[g, s] += scale[i] * rng.standard_gamma(p[i] * paid) / rng.standard_gamma(shape[i])
     return purchases, value, active
 
 
@@ -109,35 +109,38 @@ def simulate_totals(
     group = np.zeros(size, np.int64) if groups is None else np.asarray(groups, np.int64)
     count = int(group.max()) + 1 if size else 1
     totals = {name: np.zeros((count, draws)) for name in ("purchases", "value", "active")}
-    purchases, _ = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
+    fitted = model.purchases
+    purchases, _ = fitted.thinned(min(draws, PARAMETER_DRAWS))
     spend = customers.spend() if model.spend is not None else None
-    spends = [] if model.spend is None or spend is None else model.spend.thinned(len(purchases))[0]
+    spends = np.zeros(0, int) if model.spend is None else model.spend.thinned(len(purchases))[0]
     if spend is None:
         del totals["value"]
     if size == 0:
         return totals
-    pairs = Pairs.of(customers.x, customers.T)
+    pairs = Pairs.of(customers.x, customers.T, customers.cell)
     columns = np.array_split(np.arange(draws), len(purchases))
     seeds = np.random.SeedSequence(seed).spawn(len(purchases))
 
     def run(number: int) -> list[np.ndarray]:
         """All customers under one draw of the parameters; its stream is its own."""
-        draw = purchases[number]
-        p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
-        offsets, tails = tail_table(model.purchases, draw, pairs, days)
-        p, shape, scale = 0.0, np.ones(1), np.ones(1)
-        if spend is not None:
-            p, q, gamma = spends[number % len(spends)]
+        draw = fitted.draw(purchases[number], customers.purchase_matrix)
+        p_alive = np.exp(log_p_alive(fitted, draw, customers))
+        offsets, tails = tail_table(fitted, draw, pairs, days)
+        each, shape, scale = np.zeros(0), np.zeros(0), np.zeros(0)
+        if spend is not None and model.spend is not None:
+            own = model.spend.draw(spends[number % len(spends)], customers.spend_matrix)
+            p, q, gamma = gathered(own, customers.cell)
+            each = np.full(size, p)
             shape, scale = q + p * spend[0], (gamma + spend[1]) * margin
             if discount_rate > 0.0:
-                factor = expected_and_discount(model.purchases, draw, pairs, days, discount_rate)[1]
+                factor = expected_and_discount(fitted, draw, pairs, days, discount_rate)[1]
                 scale = scale * factor[pairs.index]
         begins = range(0, size, _BLOCK)
-        own = seeds[number].spawn(len(begins))
+        streams = seeds[number].spawn(len(begins))
         parts = [
             _simulate(
-                np.random.default_rng(own[b]), pairs.index[rows], p_alive[rows], offsets, tails, group[rows],
-                count, len(columns[number]), p, shape[rows] if p else shape, scale[rows] if p else scale,
+                np.random.default_rng(streams[b]), pairs.index[rows], p_alive[rows], offsets, tails,
+                group[rows], count, len(columns[number]), each[rows], shape[rows], scale[rows],
                 model.paid_share,
             )
             for b, rows in enumerate(slice(begin, begin + _BLOCK) for begin in begins)
@@ -180,7 +183,7 @@ def portfolio_totals(
         that groups add up to the total and customers to both.
     """
     levels = check_levels(levels)
-    customers = Customers.from_frame(histories)
+    customers = Customers.from_frame(histories, model)
     found = predict_customers(model, customers, days=days, margin=margin, discount_rate=discount_rate)
     exact = {"purchases": found["expected_purchases"], "active": found["p_purchase"]}
     if "expected_value" in found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -55,24 +56,35 @@ def distinct_pairs(major: np.ndarray, minor: np.ndarray) -> tuple[np.ndarray, np
     return first[values // len(second)], second[values % len(second)], index
 
 
+def gathered(draw: tuple[Any, ...], cell: np.ndarray | None) -> tuple[Any, ...]:
+    """Parameters row by row: those of each row's cell, or the same for all."""
+    return draw if cell is None else tuple(v if np.ndim(v) == 0 else v[cell] for v in draw)
+
+
 @dataclass(frozen=True)
 class Pairs:
-    """Distinct ``(x, T)``, and the one each customer has (``index``, shape (customers,))."""
+    """Distinct ``(x, T)`` of each cell, and the one each customer has (``index``, shape (customers,))."""
 
     x: np.ndarray
     T: np.ndarray
     index: np.ndarray
+    cell: np.ndarray | None = None
 
     @classmethod
-    def of(cls, x: np.ndarray, T: np.ndarray) -> Pairs:
-        return cls(*distinct_pairs(x, T))
+    def of(cls, x: np.ndarray, T: np.ndarray, cell: np.ndarray | None = None) -> Pairs:
+        if cell is None:
+            return cls(*distinct_pairs(x, T))
+        first, second, pair = distinct_pairs(x, T)
+        own, pair, index = distinct_pairs(cell.astype(float), pair.astype(float))
+        kept = pair.astype(np.int64)
+        return cls(first[kept], second[kept], index, own.astype(np.int64))
 
 
 def expected_and_discount(
-    fitted: Fitted, draw: tuple[float, ...], pairs: Pairs, days: float, rate: float
+    fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, days: float, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected purchases of live customers and the mean discount factor on them, shape (pairs,)."""
-    r, alpha, a, b = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
+    r, alpha, a, b = fitted.spec.formulas.if_alive(*gathered(draw, pairs.cell), x=pairs.x, T=pairs.T)
     expected = bgprocess.expectation(r, alpha, a, b, days)
     if rate == 0.0:
         return expected, np.ones_like(expected)
@@ -82,10 +94,10 @@ def expected_and_discount(
 
 
 def tail_table(
-    fitted: Fitted, draw: tuple[float, ...], pairs: Pairs, days: float
+    fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, days: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """``P(N >= n)`` of live customers as offsets and values, as far as it is above 1e-10."""
-    r, alpha, a, b = fitted.spec.formulas.if_alive(*draw, x=pairs.x, T=pairs.T)
+    r, alpha, a, b = fitted.spec.formulas.if_alive(*gathered(draw, pairs.cell), x=pairs.x, T=pairs.T)
     offsets, tails = bgprocess.tail_table(r, alpha, a, b, days)
     return resize(offsets, tails, needed(offsets, tails, _NEGLIGIBLE))
 

@@ -45,7 +45,8 @@ def expected_cumulative(
     ages, where = np.unique(np.maximum(age, 0.0), return_inverse=True)
     formulas = fitted.spec.formulas
     each = np.zeros(len(ages))
-    for draw, weight in zip(*fitted.thinned(_DRAWS), strict=True):
+    for index, weight in zip(*fitted.thinned(_DRAWS), strict=True):
+        draw = fitted.draw(index)
         stays = 1.0 / (1.0 + np.exp(formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)))
         r, alpha, a, b = formulas.if_alive(*draw, x=0.0, T=0.0)
         for k, t in enumerate(ages):

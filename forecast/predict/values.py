@@ -149,9 +149,9 @@ def value_quantiles(
     weight: np.ndarray,
     offsets: np.ndarray,
     tails: np.ndarray,
-    spend: list[tuple[float, float, float]],
+    spend: list[tuple[float, float]],
     n: np.ndarray,
-    total: np.ndarray,
+    level: np.ndarray,
     shares: np.ndarray,
 ) -> np.ndarray:
     """Quantiles of the undiscounted value of future purchases.
@@ -167,9 +167,11 @@ def value_quantiles(
     offsets, tails : ndarray, shapes (pairs + 1,) and (draws, ...)
         Tails of paid purchases given alive, by pair, one row a draw.
     spend : list of tuple
-        Draws of ``(p, q, gamma)``; purchase draw ``d`` goes with spend draw ``d`` modulo their number.
-    n, total : ndarray, shape (customers,)
-        Number and sum of valued purchases so far.
+        Draws of ``(p, q)``; purchase draw ``d`` goes with spend draw ``d`` modulo their number.
+    n : ndarray, shape (customers,)
+        Number of valued purchases so far.
+    level : ndarray, shape (spend draws, customers)
+        ``gamma`` plus their sum.
     shares : ndarray, shape (k,)
 
     Returns
@@ -181,7 +183,7 @@ def value_quantiles(
     pairs = combo_pair.astype(np.int64)
     members = np.argsort(combo, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(combo, minlength=len(combo_n)))])
-    log_level = np.log(np.array([gamma for _, _, gamma in spend])[:, None] + total[None, :])
+    log_level = np.log(level)
     sizes = np.diff(offsets)
     out = np.empty((len(shares), len(n)))
     bounds = np.flatnonzero(np.concatenate([[True], combo_n[1:] != combo_n[:-1], [True]]))
@@ -199,10 +201,10 @@ def value_quantiles(
     return out
 
 
-def _pieces(spend: list[tuple[float, float, float]], n: float, most: int) -> tuple[float, np.ndarray]:
+def _pieces(spend: list[tuple[float, float]], n: float, most: int) -> tuple[float, np.ndarray]:
     """Beta-prime cdfs of 1, 2, ... ``most`` purchases on the lattice, for each spend draw."""
     lows, highs = [], []
-    for p, q, _ in spend:
+    for p, q in spend:
         low = special.betaincinv(p, q + p * n, _EDGE)
         high = min(special.betaincinv(p * most, q + p * n, 1.0 - _EDGE), 1.0 - 1e-12)
         lows.append(math.log(low / (1.0 - low)))
@@ -211,4 +213,4 @@ def _pieces(spend: list[tuple[float, float, float]], n: float, most: int) -> tup
     nodes = np.arange(first, math.ceil(max(highs) / _STEP) + 1) * _STEP
     counts = np.arange(1.0, most + 1.0)[:, None]
     at = special.expit(nodes)[None, :]
-    return float(first), np.stack([special.betainc(p * counts, q + p * n, at) for p, q, _ in spend])
+    return float(first), np.stack([special.betainc(p * counts, q + p * n, at) for p, q in spend])

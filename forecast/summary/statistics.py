@@ -6,21 +6,27 @@ thousand distinct ones. Spend has no finite statistic: it travels as ``(n, mean)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from forecast.maths.kernels import count_keys
 
 
 @dataclass(frozen=True)
 class PurchaseCounts:
-    """Distinct ``(x, t_x, T)`` and how many customers share each; all arrays of shape (n,)."""
+    """Distinct ``(x, t_x, T)`` and how many customers share each; all arrays of shape (n,).
+
+    With ``cell``, customers whose traits differ are kept apart.
+    """
 
     x: np.ndarray
     t_x: np.ndarray
     T: np.ndarray
     weight: np.ndarray
+    cell: np.ndarray | None = None
 
     @property
     def customers(self) -> int:
@@ -42,6 +48,7 @@ class SpendCounts:
     n: np.ndarray
     mean: np.ndarray
     weight: np.ndarray
+    cell: np.ndarray | None = None
 
     @property
     def customers(self) -> int:
@@ -104,13 +111,17 @@ def distinct(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     return rows[::-1], counts
 
 
-def group_purchases(x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> PurchaseCounts:
+def group_purchases(
+    x: np.ndarray, t_x: np.ndarray, T: np.ndarray, cell: np.ndarray | None = None
+) -> PurchaseCounts:
     """Group customers by ``(x, t_x, T)``.
 
     Parameters
     ----------
     x, t_x, T : ndarray, shape (n,)
         Repeat purchases, recency and age; checked before.
+    cell : ndarray of int, shape (n,), optional
+        Which traits each has.
 
     Returns
     -------
@@ -123,11 +134,14 @@ def group_purchases(x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> PurchaseCo
     ([0.0, 1.0], [2.0, 1.0])
     """
     # T leads so that rows with the same age are neighbours.
-    (T, x, t_x), weight = distinct([T, x, t_x])
-    return PurchaseCounts(x.astype(float), t_x.astype(float), T.astype(float), weight)
+    own = [] if cell is None else [cell]
+    (*own, T, x, t_x), weight = distinct([*own, T, x, t_x])
+    return PurchaseCounts(
+        x.astype(float), t_x.astype(float), T.astype(float), weight, own[0] if own else None
+    )
 
 
-def group_spend(n: np.ndarray, mean: np.ndarray) -> SpendCounts:
+def group_spend(n: np.ndarray, mean: np.ndarray, cell: np.ndarray | None = None) -> SpendCounts:
     """Customers with at least one valued purchase, grouped by ``(n, mean)``.
 
     Parameters
@@ -143,5 +157,23 @@ def group_spend(n: np.ndarray, mean: np.ndarray) -> SpendCounts:
     [2.0]
     """
     valued = n > 0
-    rows, weight = distinct([n[valued], mean[valued]])
-    return SpendCounts(rows[0].astype(float), rows[1].astype(float), weight)
+    own = [] if cell is None else [cell[valued]]
+    (*own, n, mean), weight = distinct([*own, n[valued], mean[valued]])
+    return SpendCounts(n.astype(float), mean.astype(float), weight, own[0] if own else None)
+
+
+def distinct_traits(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Which row of the distinct traits each customer has, and those rows, sorted.
+
+    Examples
+    --------
+    >>> cell, cells = distinct_traits(pd.DataFrame({"channel": ["b", "a", "b"]}), ["channel"])
+    >>> cell.tolist(), cells["channel"].tolist()
+    ([1, 0, 1], ['a', 'b'])
+    """
+    code = np.zeros(len(frame), np.int64)
+    for column in columns:
+        own, levels = pd.factorize(frame[column], sort=True, use_na_sentinel=False)
+        code = np.unique(code * len(levels) + own, return_inverse=True)[1]
+    first = np.unique(code, return_index=True)[1]
+    return code, frame.iloc[first][list(columns)].reset_index(drop=True)

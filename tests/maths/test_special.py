@@ -59,7 +59,7 @@ def test_expectation_around_a_plus_b_equal_one(shift: float) -> None:
 
 def test_quadrature_agrees_with_series() -> None:
     for r, alpha, a, b, h in [(0.2, 30.0, 0.8, 2.5, 365.0), (40.0, 200.0, 3.0, 60.0, 90.0)]:
-        series, error = bgprocess._series(np.array([r]), np.array([alpha]), a, np.array([b]), h)
+        series, error = bgprocess._series(np.array([r]), np.array([alpha]), np.array([a]), np.array([b]), h)
         assert error[0] < 1e-10
         assert bgprocess._quadrature(r, alpha, a, b, h) == pytest.approx(series[0], rel=1e-10)
 

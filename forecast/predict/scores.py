@@ -1,0 +1,69 @@
+"""The score table: one row a customer, with what is known and what is expected."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast.predict.customers import ClvModel, Customers, predict_customers
+
+SCORE_COLUMNS = (
+    "customer_id", "as_of", "horizon_days", "first_purchase", "last_purchase", "frequency", "recency", "T",
+    "monetary_value", "historical_value", "p_alive", "p_purchase", "expected_purchases",
+    "expected_purchase_value", "spend_basis", "expected_value", "total_value",
+)  # fmt: skip
+
+
+def score_table(
+    model: ClvModel,
+    histories: pd.DataFrame,
+    *,
+    as_of: dt.date,
+    days: int,
+    levels: Any = (80.0, 95.0),
+    margin: float = 1.0,
+    discount_rate: float = 0.0,
+) -> pd.DataFrame:
+    """The score table of interface.md: one row a customer, in the order of ``histories``.
+
+    Parameters
+    ----------
+    model : ClvModel
+    histories : pandas.DataFrame
+        As :meth:`forecast.summary.Histories.to_frame` gives it.
+    as_of : datetime.date
+    days, levels, margin, discount_rate
+        As in :func:`predict_customers`. ``margin`` applies to history and forecast alike.
+
+    Returns
+    -------
+    pandas.DataFrame
+        :data:`SCORE_COLUMNS` and the interval columns. Without a spend model the money columns are
+        left out.
+    """
+    customers = Customers.from_frame(histories, model)
+    found = predict_customers(
+        model, customers, days=days, levels=levels, margin=margin, discount_rate=discount_rate
+    )
+    kept = ["customer_id", "first_purchase", "last_purchase", "frequency", "recency", "T", "monetary_value"]
+    table = histories[kept].copy()
+    table["as_of"] = pd.Timestamp(as_of).as_unit("s")
+    table["horizon_days"] = np.int64(days)
+    historical = margin * histories["historical_value"].to_numpy(dtype=float)
+    table["historical_value"] = historical
+    for name, values in found.items():
+        table[name] = values
+    if model.spend is None:
+        table = table.drop(columns=["monetary_value", "historical_value"])
+        wanted = [c for c in SCORE_COLUMNS if c in table.columns]
+    else:
+        table["spend_basis"] = np.where(
+            histories["monetary_count"].to_numpy() > 0, "own purchases", "population"
+        )
+        table["total_value"] = historical + found["expected_value"]
+        wanted = list(SCORE_COLUMNS)
+    intervals = [c for c in found if "-lo-" in c or "-hi-" in c]
+    return table[wanted + intervals]
