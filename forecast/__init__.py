@@ -33,6 +33,9 @@ _HOMES = {
     "Model": "forecast.model",
     "backtest": "forecast.evaluation.backtest",
     "Backtest": "forecast.evaluation.backtest",
+    "check_model": "forecast.reports.checking",
+    "ModelCheck": "forecast.reports.checking",
+    "prior_predictive": "forecast.evaluation.priorcheck",
     "BetaGeoNBD": "forecast.estimators",
     "GammaGamma": "forecast.estimators",
     "NBD": "forecast.estimators",
@@ -58,16 +61,19 @@ __all__ = [
     "History",
     "InputError",
     "Model",
+    "ModelCheck",
     "Orders",
     "Reconciliation",
     "StoreError",
     "__version__",
     "backtest",
     "cdnow",
+    "check_model",
     "fit",
     "from_lifetimes",
     "historical_clv",
     "load",
+    "prior_predictive",
     "purchase_histories",
     "read_orders",
     "sufficiency",
@@ -78,11 +84,13 @@ if TYPE_CHECKING:
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
     from forecast.estimators import NBD, BetaGeoNBD, GammaGamma
     from forecast.evaluation.backtest import Backtest, backtest
+    from forecast.evaluation.priorcheck import prior_predictive
     from forecast.history import History, historical_clv
     from forecast.interop import from_lifetimes
     from forecast.model import Model, fit, load
     from forecast.orders import Orders, Reconciliation, read_orders
     from forecast.orders.sufficiency import sufficiency
+    from forecast.reports.checking import ModelCheck, check_model
     from forecast.summary import Histories, purchase_histories
 
 

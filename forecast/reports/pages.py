@@ -15,6 +15,7 @@ import jinja2
 import pandas as pd
 
 from forecast.evaluation.backtest import Backtest
+from forecast.evaluation.modelcheck import CheckNumbers
 from forecast.history import History
 from forecast.model import Model
 from forecast.orders.reconciliation import Reconciliation
@@ -30,6 +31,7 @@ from forecast.reports.sections_backtest import (
     standing,
     verdict,
 )
+from forecast.reports.sections_check import check_keys, check_sections
 from forecast.reports.sections_scores import scores_section, totals_section
 from forecast.reports.sections_shop import (
     customers_section,
@@ -247,6 +249,28 @@ def check_page(
             reconciliation_section(reconciliation),
             Section("definitions", "Definitions", [Terms("Words", {"purchase": TERMS["purchase"]})]),
         ],
+    )
+
+
+def model_check_page(check: CheckNumbers, *, title: str = "Check of a model") -> str:
+    """Whether a model could have produced the orders it was fitted on.
+
+    Parameters
+    ----------
+    check : ModelCheck
+    title : str
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _page(
+        title,
+        deck=f"{check.title}: what the fitted model would have shown, beside what was seen.",
+        keys=check_keys(check),
+        facts=check.facts,
+        sections=check_sections(check),
     )
 
 
