@@ -63,9 +63,8 @@ def interval(values: np.ndarray, weight: np.ndarray, level: float) -> tuple[np.n
 
 def _draws(fitted: Fitted) -> tuple[list[tuple[float, ...]], np.ndarray]:
     """Draws of the parameters, evenly taken, with the weights that keep the posterior's means."""
-    every, weights = fitted.each_draw(), fitted.thinned(PARAMETER_DRAWS)[1]
-    kept = np.linspace(0, len(every) - 1, len(weights)).round().astype(int)
-    return [every[k] for k in kept], weights
+    index, weights = fitted.thinned(PARAMETER_DRAWS)
+    return [fitted.draw(int(k)) for k in index], weights
 
 
 def _newcomer(fitted: Fitted, draw: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -466,8 +465,13 @@ def test_errors_advise(laplace: forecast.Model, sample_orders: forecast.Orders) 
         forecast.check_model(laplace, euros)
 
 
-def test_models_with_groups_or_covariates_wait(sample_orders: forecast.Orders) -> None:
-    plain = SimpleNamespace(effects=None)
-    model = SimpleNamespace(clv=None, provenance={}, purchases=SimpleNamespace(effects=object()), spend=plain)
+@pytest.mark.parametrize(
+    "options", [{"by": "half"}, {"covariates": {"rate": ["half"]}}, {"covariates": {"spend": ["half"]}}]
+)
+def test_models_with_groups_or_covariates_wait(options: dict) -> None:
+    log = forecast.cdnow("sample")
+    log = log.assign(half=np.where(log["customer_id"].astype(int) % 2 == 0, "even", "odd"))
+    orders = forecast.read_orders(log, currency="USD")
+    model = forecast.fit(orders, as_of=AS_OF, **options)
     with pytest.raises(forecast.ArgumentError, match="differ between customers cannot be checked yet"):
-        forecast.check_model(model, sample_orders)
+        forecast.check_model(model, orders)
