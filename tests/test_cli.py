@@ -99,6 +99,24 @@ def test_fit_and_score_do_not_load_pymc(log: Path, models: str, tmp_path: Path) 
     assert found.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_sampling_shows_its_bar_on_a_terminal_only(
+    log: Path, terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sample(*_: object, progress: bool, **__: object) -> pipeline.Outcome:
+        if progress:
+            sys.stdout.write("bar\n")  # as PyMC 6 does
+        return pipeline.Outcome({"fitted": type(sys.stderr).__name__})
+
+    monkeypatch.setattr(pipeline, "fit", sample)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    kind = type(sys.stderr).__name__
+    code, out, err = run(capsys, "fit", str(log), "--name", "shop", "--method", "nuts", "--json")
+    assert code == 0
+    assert json.loads(out) == {"fitted": kind}  # nothing else, and our own bar was gone by then
+    assert ("bar" in err) is terminal
+
+
 def test_the_module_is_the_command() -> None:
     found = subprocess.run(
         [sys.executable, "-m", "forecast", "--version"], capture_output=True, text=True, check=True

@@ -51,8 +51,8 @@ class Term:
             return (*self.levels, OTHER)
         return tuple(f"{self.column}={level}" for level in self.levels) or (self.column,)
 
-    def encode(self, values: pd.Series) -> np.ndarray:
-        """Rows of numbers, shape (n, len(names)).
+    def encode(self, values: pd.Series, customers: np.ndarray | None = None) -> np.ndarray:
+        """Rows of numbers, shape (n, len(names)); ``customers`` behind each row are counted in messages.
 
         Raises
         ------
@@ -61,9 +61,9 @@ class Term:
         """
         if self.kind in ("number", "flag"):
             numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
-            _refuse(~np.isfinite(numbers), self.column, "is blank or no number", _FILL)
+            _refuse(~np.isfinite(numbers), self.column, "is blank or no number", _FILL, customers)
             return ((numbers - self.centre) / self.spread)[:, None]
-        text = _text(values, self.column)
+        text = _text(values, self.column, customers)
         place = pd.Index(self.levels).get_indexer(pd.Index(text))
         if self.kind == "group":  # a group that was not there before is drawn from the population of groups
             place = np.where(place < 0, len(self.levels), place)
@@ -72,18 +72,22 @@ class Term:
             levels = ", ".join(sorted(set(text[unseen]))[:3])
             _refuse(
                 unseen, self.column, f"has levels that the model has not seen ({levels})",
-                "Fit again with them, or group them under a known level.",
+                "Fit again with them, or group them under a known level.", customers,
             )  # fmt: skip
         return (place[:, None] == np.arange(len(self.names))).astype(float)
 
 
-def _refuse(bad: np.ndarray, column: str, what: str, advice: str) -> None:
+def _refuse(
+    bad: np.ndarray, column: str, what: str, advice: str, customers: np.ndarray | None = None
+) -> None:
     if bad.any():
-        raise InputError(f"{column} {what}", where=f"column {column!r}", count=int(bad.sum()), advice=advice)
+        count = bad.sum() if customers is None else customers[bad].sum()
+        raise InputError(f"{column} {what}", where=f"column {column!r}", count=int(count), advice=advice)
 
 
-def _text(values: pd.Series, column: str) -> pd.Series:
-    _refuse(values.isna().to_numpy(), column, "is blank", "Give blanks a name of their own, such as unknown.")
+def _text(values: pd.Series, column: str, customers: np.ndarray | None = None) -> pd.Series:
+    advice = "Give blanks a name of their own, such as unknown."
+    _refuse(values.isna().to_numpy(), column, "is blank", advice, customers)
     return values.astype(str)
 
 
@@ -101,8 +105,8 @@ class Design:
     def names(self) -> tuple[str, ...]:
         return tuple(name for term in self.terms for name in term.names)
 
-    def matrix(self, cells: pd.DataFrame) -> np.ndarray:
-        """Encoded rows, shape (cells, len(names)).
+    def matrix(self, cells: pd.DataFrame, customers: np.ndarray | None = None) -> np.ndarray:
+        """Encoded rows, shape (cells, len(names)); ``customers`` behind each are counted in messages.
 
         Raises
         ------
@@ -115,7 +119,8 @@ class Design:
                 f"the model needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
                 advice="Give the traits that the model was fitted with.",
             )
-        return np.concatenate([term.encode(cells[term.column]) for term in self.terms], axis=1)
+        parts = [term.encode(cells[term.column], customers) for term in self.terms]
+        return np.concatenate(parts, axis=1)
 
     def to_dict(self) -> list[dict[str, Any]]:
         return [asdict(term) for term in self.terms]

@@ -206,6 +206,16 @@ class EffectProblem(Problem):
         own = replace(self.effects, draws=v[None, size:])
         return v[:size] + own.shifts(self.matrix, 0, size)
 
+    def by_cell(self, v: Any) -> list[Any]:
+        """Unconstrained parameters of each cell, for an array or a symbol that behaves like one."""
+        size = len(self.spec.unconstrained)
+        found = []
+        for k in range(size):
+            own = np.flatnonzero(self.effects.parameter == k)
+            moved = self.matrix[:, self.effects.column[own]] * self.effects.sign[own]
+            found.append(v[k] + (moved * v[size + own]).sum(axis=1))
+        return found
+
     def likelihood(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         size = len(self.spec.unconstrained)
         values, gradients, hessians = self.cells(self._unconstrained(v))
@@ -265,6 +275,13 @@ class GroupProblem(Problem):
         size = len(self.spec.unconstrained)
         z = v[..., 2 * size :].reshape(*v.shape[:-1], len(self.term.levels), size)
         return v[..., :size], np.exp(v[..., size : 2 * size]), z
+
+    def by_cell(self, v: Any) -> list[Any]:
+        """Unconstrained parameters of each group, for an array or a symbol that behaves like one."""
+        size = len(self.spec.unconstrained)
+        z = v[2 * size :].reshape((len(self.term.levels), size))
+        spread = np.exp(v[size : 2 * size])
+        return [v[k] + spread[k] * z[:, k] for k in range(size)]
 
     def likelihood(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Value and gradient; the Hessian is never needed and is left empty."""

@@ -19,6 +19,7 @@ import numpy as np
 
 import forecast.fitting.ecosystem as ecosystem  # first: it imports ArviZ without its announcement
 from forecast.errors import ArgumentError, FitError
+from forecast.fitting.effects import EffectProblem, GroupProblem
 from forecast.fitting.fitted import Fitted, Verdict
 from forecast.fitting.laplace import from_draws, mode
 from forecast.fitting.priors import Priors, moments
@@ -176,7 +177,11 @@ def build_model(
             both: Any = LogLikelihood(problem)(u)
             total = both[0]
         else:
-            rows = spec.formulas.log_likelihood(PYTENSOR, *natural, **problem.data)
+            theta = natural
+            if isinstance(problem, EffectProblem | GroupProblem):
+                own = spec.formulas.natural(PYTENSOR, *(p[problem.cells.cell] for p in problem.by_cell(u)))
+                theta = [value * factor for value, factor in zip(own, problem.factor.tolist(), strict=True)]
+            rows = spec.formulas.log_likelihood(PYTENSOR, *theta, **problem.data)
             total = pt.sum(rows * problem.weight) - problem.shift
         pm.Potential("log_likelihood", total)
     return model
@@ -220,6 +225,8 @@ def sample(
         See :func:`build_model`; the text with at most 10,000 rows, where it is faster.
     sampler : {'pymc', 'nutpie'}, optional
         nutpie where it is installed and the likelihood is the text, else PyMC's own.
+    landmark : tuple of ndarray, optional
+        Where to start and how wide to walk, in place of the posterior's mode and curvature.
 
     Returns
     -------
@@ -249,8 +256,7 @@ def sample(
     draws = (DRAWS_OF_MANY if many else DRAWS) if draws is None else draws
     tune = (TUNE_OF_MANY if many else TUNE) if tune is None else tune
     if likelihood is None:
-        plain = problem.names == problem.spec.unconstrained
-        likelihood = "text" if plain and len(problem.weight) <= TEXT_ROWS else "compiled"
+        likelihood = "text" if len(problem.weight) <= TEXT_ROWS else "compiled"
     if sampler is None:
         sampler = "nutpie" if likelihood == "text" and ecosystem.has_nutpie() else "pymc"
     if sampler == "nutpie" and (likelihood != "text" or not ecosystem.has_nutpie()):

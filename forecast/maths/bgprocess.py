@@ -72,8 +72,10 @@ def _quadrature(r: float, alpha: float, a: float, b: float, h: float) -> float:
     The trapezoid rule in the log odds of ``p`` converges exponentially; steps are halved until two
     results agree.
     """
-    low, high = -45.0 / a - math.log1p(h / alpha), 45.0 / b
-    step = 0.5 * min(1.0, math.sqrt(1.0 / a + 1.0 / b), 4.0 / math.sqrt(r))
+    width, centre = math.sqrt(1.0 / a + 1.0 / b), math.log(a / b)
+    low = min(centre, -math.log1p(h / alpha)) - 45.0 / a - 12.0 * width
+    high = max(centre, 0.0) + 45.0 / b + 12.0 * width
+    step = 0.5 * min(1.0, width, 4.0 / math.sqrt(r))
     last = math.nan
     for _ in range(6):
         t = np.arange(low, high + step, step)

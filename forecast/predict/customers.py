@@ -120,8 +120,9 @@ class Customers:
                 advice="Give the traits that the model was fitted with.",
             )
         cell, cells = distinct_traits(frame, model.traits)
+        sizes = np.bincount(cell, minlength=len(cells))
         matrices = [
-            None if part is None or part.effects is None else part.effects.design.matrix(cells)
+            None if part is None or part.effects is None else part.effects.design.matrix(cells, sizes)
             for part in (model.purchases, model.spend)
         ]
         return replace(self, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])

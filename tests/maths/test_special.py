@@ -57,6 +57,12 @@ def test_expectation_around_a_plus_b_equal_one(shift: float) -> None:
     assert found == pytest.approx(expectation_by_integral(0.8, 50.0, 0.4, 0.6 + shift, 365.0), rel=1e-9)
 
 
+def test_expectation_where_customers_hardly_differ_in_dropping_out() -> None:
+    # A fit on apparel with covariates went there; the series overflows and the integral takes over.
+    found = float(bgprocess.expectation(6.67, 770.0, 1222.8, 9049.8, 1450.0)[()])
+    assert found == pytest.approx(expectation_by_integral(6.67, 770.0, 1222.8, 9049.8, 1450.0), rel=1e-9)
+
+
 def test_quadrature_agrees_with_series() -> None:
     for r, alpha, a, b, h in [(0.2, 30.0, 0.8, 2.5, 365.0), (40.0, 200.0, 3.0, 60.0, 90.0)]:
         series, error = bgprocess._series(np.array([r]), np.array([alpha]), np.array([a]), np.array([b]), h)
