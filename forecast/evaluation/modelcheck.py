@@ -285,12 +285,12 @@ def _tracking(
     births = np.bincount((last - age).astype(np.int64), weights=weight, minlength=last + 1).astype(np.int64)
     each, so_far = replicated_weeks(fitted, births, level=LEVEL, seed=seed)
     ends = np.minimum(7 * np.arange(1, len(each.expected) + 1), last)
-    first = np.datetime64(histories.as_of) - last
+    first = np.datetime64(histories.as_of) - np.timedelta64(last, "D")
     when, repeats = histories.repeat_days()
     daily = np.bincount((when - first).astype(np.int64), weights=repeats, minlength=last + 1)
     seen = np.cumsum(daily)[ends].astype(np.int64)
     frame: dict[str, Any] = {
-        "day": (first + ends).astype("datetime64[s]"),
+        "day": (first + ends.astype("timedelta64[D]")).astype("datetime64[s]"),
         "days": np.diff(ends, prepend=0),
     }
     for name, observed, found in (
