@@ -224,7 +224,9 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
 
     o = options
     if o.command == "demo":
-        return pipeline.demo(out=o.out, seed=o.seed, progress=progress)
+        from forecast.demonstration import demo
+
+        return demo(out=o.out, seed=o.seed, progress=progress)
     if o.command == "models":
         if o.action == "show":
             return pipeline.models_show(o.reference, o.models)
@@ -241,19 +243,22 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
     if o.command == "history":
         return pipeline.history(orders, as_of=o.as_of, margin=o.margin, by=o.by, out=o.out)
     if o.command == "fit":
-        return pipeline.fit(
-            orders,
-            o.name,
-            models=o.models,
-            as_of=o.as_of,
-            purchases=o.purchases,
-            method=o.method,
-            priors=o.priors,
-            by=o.by,
-            covariates=_covariates(o.covariate),
-            seed=o.seed,
-            progress=progress is not None,
-        )
+        if progress is not None:
+            progress("" if o.method == "nuts" else "fitting", 0, 0)  # the sampler has a bar of its own,
+        with contextlib.redirect_stdout(sys.stderr):  # which PyMC 6 draws on stdout, where --json belongs
+            return pipeline.fit(
+                orders,
+                o.name,
+                models=o.models,
+                as_of=o.as_of,
+                purchases=o.purchases,
+                method=o.method,
+                priors=o.priors,
+                by=o.by,
+                covariates=_covariates(o.covariate),
+                seed=o.seed,
+                progress=progress is not None,
+            )
     if o.command == "score":
         return pipeline.score(
             orders, o.model, out=o.out, models=o.models, as_of=o.as_of, horizon=o.horizon, level=o.level,
@@ -283,7 +288,7 @@ def _covariates(given: list[str]) -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on a terminal; nothing when piped."""
+    """A bar on a terminal, which goes when there is no text; nothing when piped."""
     if not wanted or not sys.stderr.isatty():
         yield None
         return
@@ -295,6 +300,8 @@ def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], None] | None]:
         task = bar.add_task("starting", total=None)
 
         def show(text: str, done: int, total: int) -> None:
+            if not text:
+                bar.stop()
             bar.update(task, description=text, completed=done, total=total or None)
 
         yield show

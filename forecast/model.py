@@ -187,6 +187,11 @@ class Model:
         """Columns of the orders that scoring reads: those asked for, and the traits that the model knows."""
         return list(dict.fromkeys((*by, *self.clv.traits)))
 
+    def unseen(self, frame: pd.DataFrame) -> int:
+        """How many customers belong to a group that the model has not seen."""
+        terms = () if self.purchases.effects is None else self.purchases.effects.design.terms
+        return sum(int((~frame[t.column].isin(t.levels)).sum()) for t in terms if t.kind == "group")
+
     def effects(self) -> pd.DataFrame:
         """How groups or covariates move the parameters.
 

@@ -6,7 +6,6 @@ machine and lines for a person.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -97,7 +96,8 @@ def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> O
     return orders
 
 
-def _facts(orders: Orders) -> dict[str, Any]:
+def facts(orders: Orders) -> dict[str, Any]:
+    """What every output says of the orders behind it."""
     return {
         "orders": len(orders),
         "customers": orders.customers,
@@ -128,13 +128,13 @@ def check(orders: Orders, *, as_of: Any = None, rejects: Any = None, out: Any = 
         if is_page(out):
             from forecast.reports.pages import check_page
 
-            write_text(check_page(reconciliation, verdict, _facts(orders)), out)
+            write_text(check_page(reconciliation, verdict, facts(orders)), out)
         else:
             write_table(reconciliation.to_frame(), out)
     used = ", ".join(f"{role} = {column}" for role, column in orders.mapping.items() if column)
     lines = [f"Dialect {orders.dialect}; columns used: {used}", "", str(reconciliation), "", str(verdict)]
     lines += [f"Wrote {path}" for path in (rejects, out) if path is not None]
-    data = {**_facts(orders), "reconciliation": reconciliation.summary(), "sufficiency": verdict.to_dict()}
+    data = {**facts(orders), "reconciliation": reconciliation.summary(), "sufficiency": verdict.to_dict()}
     return Outcome(data, lines)
 
 
@@ -151,7 +151,7 @@ def history(
     summary = {**found.summary, "notes": notes}
     lines = [*history_lines(summary, orders.currency), *_noted(notes)]
     if folder is not None:
-        write_history(found, summary, folder, _facts(orders))
+        write_history(found, summary, folder, facts(orders))
         lines.append(f"Wrote {folder}/{', '.join(names)}")
     return Outcome(summary, lines)
 
@@ -231,9 +231,13 @@ def score(
     periods = horizon_periods(horizon, histories.as_of, fiscal_year_start)
     name = f"{own.name}@{own.version}"
 
+    unseen = 0
+
     def tables() -> Iterator[pd.DataFrame]:
+        nonlocal unseen
         done = 0
         for frame in histories.batches(_BATCH):
+            unseen += own.unseen(frame)
             table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
             yield table.assign(**{name: frame[name] for name in kept})
             done += len(frame)
@@ -245,8 +249,12 @@ def score(
     lines = portfolio_totals(own.clv, histories.to_frame(), days=days, by=by, seed=seed, **options)
     told = portfolio_lines(lines, check_levels(level), orders.currency)
     if whole is not None:
-        write_scores_page(whole, lines, {**_facts(orders), "model": name}, out)
+        write_scores_page(whole, lines, {**facts(orders), "model": name}, out)
     notes = silence_notes(orders, as_of)
+    if unseen:
+        notes.append(
+            f"{unseen:,} customers are of groups that {name} has not seen: forecast as a draw from all."
+        )
     head = f"{len(histories):,} customers as of {histories.as_of}, next {days} days, model {name}"
     data = {
         "model": name,
@@ -292,7 +300,7 @@ def backtest(
         seed=seed,
         progress=progress,
     )
-    write_backtest(found, folder, _facts(orders))
+    write_backtest(found, folder, facts(orders))
     notes = [*(f"{note} The last window ends on {orders.last_day}." for note in silent), *found.notes]
     lines = [*board_lines(found), *_noted(notes)]
     lines.append(f"Wrote {folder}/{', '.join(BACKTEST_FILES)}")
@@ -335,73 +343,3 @@ def models_alias(reference: str, alias: str, models: Any = "models") -> Outcome:
         {"name": saved.name, "version": saved.version, "alias": alias},
         [f"{saved.name}@{alias} is now version {saved.version}"],
     )
-
-
-def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) -> Outcome:
-    """The whole job on CDNOW's master log: baseline, forecast, backtest, saved model and one page."""
-    from forecast.datasets import cdnow
-    from forecast.reports.pages import demo_page
-
-    check_seed(seed)
-    folder = output_folder(out)
-    done = itertools.count()
-
-    def step(text: str) -> None:
-        if progress is not None:
-            progress(text, next(done), 6)
-
-    step("reading CDNOW's 69,659 order lines")
-    write_table(cdnow("master"), folder / "orders.csv")
-    orders = read_orders(folder / "orders.csv", currency="USD")
-    step("historical CLV")
-    past = historical_clv(orders)
-    baseline = history(orders, out=folder / "history")
-    step("fitting BG/NBD and Gamma-Gamma")
-    fitted = fit(orders, "cdnow", models=folder / "models")
-    model = load(folder / "models" / "cdnow")
-    step("scoring 23,570 customers")
-    scored = score(orders, "cdnow", models=folder / "models", out=folder / "scores.parquet", seed=seed)
-    scores = pd.read_parquet(folder / "scores.parquet")
-    portfolio = pd.DataFrame(scored.data["portfolio"])
-    step("backtesting four quarters against simple rules")
-    found = run_backtest(orders, "1Q", 4, seed=seed)
-    facts = _facts(orders)
-    write_backtest(found, folder / "backtest", facts)
-    step("drawing the page")
-    page = demo_page(
-        history=past,
-        model=model,
-        scores=scores,
-        portfolio=portfolio,
-        backtest=found,
-        reconciliation=orders.reconciliation,
-        facts=facts,
-    )
-    write_text(page, folder / "index.html")
-    step("done")
-    best = found.summary().query("target == 'orders'").iloc[0]
-    lines = [
-        "CDNOW, 23,570 customers: from an order log to a forecast",
-        "",
-        *baseline.lines,
-        "",
-        *fitted.lines[2:-1],
-        "",
-        *scored.lines[:-1],
-        "",
-        *board_lines(found),
-        f"Smallest error of quarterly orders: {best['model']} ({best['wape']:.1%}).",
-        "Intervals of totals do not know seasons or drift; the hits show how often that was enough.",
-        "",
-        f"Scores      {folder}/scores.parquet",
-        f"Model       {folder}/models/cdnow",
-        f"Backtest    {folder}/backtest/backtest.html",
-        f"Open this:  {folder}/index.html",
-    ]
-    data = {
-        "history": baseline.data,
-        "fit": fitted.data,
-        "score": scored.data,
-        "page": str(folder / "index.html"),
-    }
-    return Outcome({**data, "backtest": found.summary().to_dict("records")}, lines)

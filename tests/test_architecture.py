@@ -24,6 +24,7 @@ FLOORS = [
     {"model", "estimating"},
     {"reports", "estimators", "interop", "datasets"},
     {"pipeline"},
+    {"demonstration"},
     {"cli"},
     {"__main__"},
 ]

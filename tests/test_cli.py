@@ -459,3 +459,28 @@ def test_an_interruption_is_one_line_and_leaves_nothing(
     monkeypatch.setattr(pipeline, "score_table", interrupted)
     assert run(capsys, *score(log, models, tmp_path / "s.csv")) == (130, "", "forecast: interrupted\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_groups_and_covariates_from_the_command_line(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "models")
+    common = ["--models", folder, "--as-of", "1997-09-30", "--quiet"]
+    assert main(["fit", str(log), "--name", "groups", "--by", "channel", *common]) == 0
+    assert main(["fit", str(log), "--name", "traits", "--covariate", "rate=channel", *common]) == 0
+    elsewhere = tmp_path / "elsewhere.csv"
+    frame = pd.read_csv(log, dtype=str)
+    frame.loc[frame["customer_id"] == frame["customer_id"].iloc[0], "channel"] = "fair"
+    frame.to_csv(elsewhere, index=False)
+    out = tmp_path / "scores.parquet"
+    arguments = ["score", str(elsewhere), "--models", folder, "--as-of", "1997-09-30", "--out", str(out)]
+    code, told, _ = run(capsys, *arguments, "--model", "groups")
+    assert code == 0
+    assert "1 customers are of groups that groups@1 has not seen: forecast as a draw from all." in told
+    assert len(pd.read_parquet(out)) == 2357
+    code, _, error = run(capsys, *arguments, "--model", "traits")
+    assert code == 1
+    assert "channel has levels that the model has not seen (fair), in column 'channel' (1 row)" in error
+    code, _, error = run(capsys, "fit", str(log), "--name", "x", "--covariate", "channel", "--models", folder)
+    assert code == 1
+    assert "Give EFFECT=COLUMN: rate=channel." in error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from forecast.fitting.fitted import Fitted
 from forecast.fitting.groups import check_groups, draw_groups, fit_groups
 from forecast.fitting.laplace import fit_laplace
 from forecast.fitting.mle import fit_mle
-from forecast.fitting.priors import Priors, resolve_priors
+from forecast.fitting.priors import Prior, Priors, resolve_priors
 from forecast.fitting.problem import Problem, purchase_problem, spend_problem
 from forecast.fitting.spec import GAMMA_GAMMA, ModelSpec
 from forecast.summary.statistics import PurchaseCounts, SpendCounts
@@ -127,7 +127,22 @@ def _fit(
     traits: Traits | None,
     progress: bool,
 ) -> Fitted:
-    check_method(method)
+    fitted = _by_method(problem, cell, check_method(method), priors, seed, traits, progress)
+    if method == "mle" or not priors:
+        return fitted
+    plain = {name: asdict(v) if isinstance(v, Prior) else dict(v) for name, v in priors.items()}
+    return replace(fitted, extra={**fitted.extra, "priors": plain})
+
+
+def _by_method(
+    problem: Problem,
+    cell: np.ndarray | None,
+    method: str,
+    priors: Mapping[str, Any] | None,
+    seed: int,
+    traits: Traits | None,
+    progress: bool,
+) -> Fitted:
     if traits is not None and cell is not None and traits.by is not None:
         return _fit_groups(problem, cell, method, priors, seed, traits, progress)
     if traits is not None and cell is not None:

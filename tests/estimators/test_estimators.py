@@ -54,7 +54,13 @@ def test_fit_returns_self_keeps_its_arguments_and_leaves_the_input_alone(
     before = histories.copy(deep=True)
     own = estimator()
     assert own.fit(histories) is own
-    assert own.get_params() == {"method": "mle", "priors": None, "random_state": 0, "by": None, "covariates": None}
+    assert own.get_params() == {
+        "method": "mle",
+        "priors": None,
+        "random_state": 0,
+        "by": None,
+        "covariates": None,
+    }
     pd.testing.assert_frame_equal(histories, before)
     again = clone(own)
     assert not hasattr(again, "params_")

@@ -20,6 +20,7 @@ from forecast.fitting.problem import purchase_problem
 from forecast.fitting.psis import smooth
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.portfolio import simulate_totals
+from forecast.summary import Histories
 from forecast.summary.statistics import group_purchases
 
 TRUTH = BetaGeoNBD.from_parameters(r=0.5, alpha=30.0, a=0.8, b=2.5)
@@ -263,3 +264,22 @@ def test_nuts_is_a_method_like_the_others(tmp_path: Path, sample_orders: forecas
     (folder / "posterior.nc").write_bytes(b"damaged")
     with pytest.raises(forecast.StoreError, match=r"posterior\.nc"):
         forecast.load(tmp_path / "shop")
+
+
+def test_the_prior_on_a_plus_b_shows_in_a_and_b_and_hardly_elsewhere(sample_histories: Histories) -> None:
+    # The README quotes these numbers.
+    frame = sample_histories.to_frame()
+    for sd, a, b, purchases in [(1.5, 0.84, 2.67, 1653), (3.0, 0.85, 2.69, 1652), (0.5, 0.82, 2.57, 1659)]:
+        bg = BetaGeoNBD(method="laplace", priors={"log_certainty": {"sd": sd}}).fit(frame)
+        assert bg.params_["a"] == pytest.approx(a, abs=0.006)
+        assert bg.params_["b"] == pytest.approx(b, abs=0.006)
+        assert bg.params_["r"] == pytest.approx(0.2437, abs=0.0005)
+        assert bg.params_["alpha"] / 7 == pytest.approx(4.45, abs=0.01)
+        assert bg.predict(frame, 273).sum() == pytest.approx(purchases, abs=0.8)
+
+
+def test_priors_that_were_given_stay_with_the_model() -> None:
+    frame = simulated(400)
+    given = {"log_r": {"mean": 0.0, "sd": 1.0}}
+    assert BetaGeoNBD(method="laplace", priors=given).fit(frame).fitted_.extra["priors"] == given
+    assert "priors" not in BetaGeoNBD(method="laplace").fit(frame).fitted_.extra
