@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from forecast.errors import ArgumentError
 from forecast.fitting import Fitted, ModelSpec, check_method, fit_purchases
 from forecast.fitting.design import read_traits
-from forecast.maths import bgprocess
 from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
 from forecast.predict.tables import gathered
 from forecast.summary.checks import as_frame, check_histories
@@ -215,9 +214,11 @@ class PurchaseEstimator(Estimator):
         for index, weight in zip(*fitted.predictive_draws(), strict=True):
             draw = fitted.draw(index, customers.purchase_matrix)
             alive = np.exp(log_p_alive(fitted, draw, customers))[:, None]
-            own = self._spec.formulas.if_alive(*gathered(draw, customers.cell), x=customers.x, T=customers.T)
-            r, alpha, a, b = (np.asarray(v)[:, None] if np.ndim(v) else v for v in own)
-            mass += weight * alive * bgprocess.pmf(r, alpha, a, b, days, counts[None, :])
+            live = self._spec.formulas.if_alive(
+                *gathered(draw, customers.cell), x=customers.x, t_x=customers.t_x, T=customers.T
+            )
+            columns = (np.asarray(v)[:, None] if np.ndim(v) else v for v in live)
+            mass += weight * alive * self._spec.formulas.PROCESS.pmf(*columns, days, counts[None, :])
             mass[:, 0] += weight * (1.0 - alive[:, 0])
         return pd.DataFrame(mass, index=frame.index, columns=pd.Index(counts, name="purchases"))
 
@@ -272,8 +273,7 @@ class PurchaseEstimator(Estimator):
         ahead = 0.0 if horizon is None else _positive(horizon, "horizon")
         rng = np.random.default_rng(seed)
         point = self.fitted_.parameters.values()
-        rate, leave, gone = self._spec.formulas.newcomer(rng, len(ages), *point)
-        x, t_x, alive, future = bgprocess.walk(rng, rate, leave, gone, ages, ahead)
+        x, t_x, alive, future = self._spec.formulas.simulate(rng, ages, ahead, *point)
         frame = pd.DataFrame({"frequency": x, "recency": t_x, "T": ages, "alive": alive})
         if horizon is not None:
             frame["future_purchases"] = future

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from forecast.maths import nbd
+from forecast.maths import bgprocess, nbd
 from forecast.maths.ops import log_beta
 
 PARAMETERS = ("r", "alpha", "a", "b")
@@ -23,6 +23,8 @@ EFFECTS = {
     "dropout": ("logit_dropout", 1.0),
     "certainty": ("log_certainty", 1.0),
 }
+LIVE_BY = ("x", "T")  # what the process of a live customer depends on
+PROCESS = bgprocess
 
 
 def log_likelihood(ops: Any, r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: Any) -> Any:
@@ -67,7 +69,7 @@ def log_odds_left(r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: An
     return np.where(x > 0, odds, -np.inf)
 
 
-def if_alive(r: Any, alpha: Any, a: Any, b: Any, *, x: Any, T: Any) -> tuple[Any, Any, Any, Any]:
+def if_alive(r: Any, alpha: Any, a: Any, b: Any, *, x: Any, t_x: Any, T: Any) -> tuple[Any, Any, Any, Any]:
     """BG-process parameters ``(r, alpha, a, b)`` of a customer who is still one at ``T``."""
     return r + x, alpha + T, a, b + x
 
@@ -83,6 +85,21 @@ def newcomer(
 ) -> tuple[Any, Any, Any]:
     """Draw ``(purchase rate, drop-out chance, gone after the first purchase)`` of new customers."""
     return rng.gamma(r, 1.0 / alpha, size), rng.beta(a, b, size), np.zeros(size, dtype=bool)
+
+
+def simulate(
+    rng: np.random.Generator, T: np.ndarray, h: float, r: float, alpha: float, a: float, b: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """New customers of ages ``T``: repeat purchases, recency, still a customer, purchases in ``(T, T + h]``.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, t_x, alive, future = simulate(rng, np.full(4, 90.0), 30.0, 2.0, 30.0, 0.8, 2.5)
+    >>> bool((t_x <= 90.0).all()), x.shape
+    (True, (4,))
+    """
+    return bgprocess.walk(rng, *newcomer(rng, len(T), r, alpha, a, b), T, h)
 
 
 def start(mean: float, variance: float) -> tuple[float, ...]:

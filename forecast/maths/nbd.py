@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from forecast.maths import bgprocess
+
 PARAMETERS = ("r", "alpha")
 UNCONSTRAINED = ("log_r", "log_alpha")
 EFFECTS = {"rate": ("log_alpha", -1.0)}
+LIVE_BY = ("x", "T")  # what the process of a live customer depends on
+PROCESS = bgprocess
 
 
 def log_likelihood(ops: Any, r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) -> Any:
@@ -42,7 +46,7 @@ def log_odds_left(r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) -> Any:
     return np.full(np.broadcast(r, x, t_x, T).shape, -np.inf)
 
 
-def if_alive(r: Any, alpha: Any, *, x: Any, T: Any) -> tuple[Any, Any, Any, Any]:
+def if_alive(r: Any, alpha: Any, *, x: Any, t_x: Any, T: Any) -> tuple[Any, Any, Any, Any]:
     """BG-process parameters ``(r, alpha, a, b)`` of a customer who is still one at ``T``."""
     return r + x, alpha + T, 0.0, 1.0
 
@@ -55,6 +59,13 @@ def typical(r: Any, alpha: Any, scale: float) -> Any:
 def newcomer(rng: np.random.Generator, size: int, r: float, alpha: float) -> tuple[Any, Any, Any]:
     """Draw ``(purchase rate, drop-out chance, gone after the first purchase)`` of new customers."""
     return rng.gamma(r, 1.0 / alpha, size), np.zeros(size), np.zeros(size, dtype=bool)
+
+
+def simulate(
+    rng: np.random.Generator, T: np.ndarray, h: float, r: float, alpha: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """New customers of ages ``T``: repeats, recency, still a customer, purchases in ``(T, T + h]``."""
+    return bgprocess.walk(rng, *newcomer(rng, len(T), r, alpha), T, h)
 
 
 def start(mean: float, variance: float) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecast.errors import InputError
 from forecast.fitting import Fitted
-from forecast.maths import bgprocess, gammagamma
+from forecast.maths import gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.tables import (
     Pairs,
@@ -147,6 +147,10 @@ class Customers:
         """How many to take at once: fewer where each may have parameters of its own."""
         return BLOCK if self.cell is None or int(self.cell.max(initial=0)) < MANY_CELLS else BLOCK // 16
 
+    def pairs(self, fitted: Fitted) -> Pairs:
+        """Their distinct histories, as far as live customers of the model differ by them."""
+        return Pairs.of(fitted, self.x, self.t_x, self.T, self.cell)
+
     def spend(self) -> tuple[np.ndarray, np.ndarray] | None:
         """``(n, n m)``, or None where orders carry no money."""
         if self.n is None or self.m is None:
@@ -224,7 +228,7 @@ def _block(
     fitted = model.purchases
     index, weights = fitted.predictive_draws()
     draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
-    pairs = Pairs.of(customers.x, customers.T, customers.cell)
+    pairs = customers.pairs(fitted)
     names = ("p_alive", "p_purchase", "expected_purchases", "discounted")
     out = {name: np.zeros(len(customers)) for name in names}
     tables = []
@@ -296,7 +300,7 @@ def _values(
         for c in np.unique(customers.cell):
             rows = np.flatnonzero(customers.cell == c)
             own = customers.rows(rows)
-            found[:, rows] = _values(model, own, Pairs.of(own.x, own.T, own.cell), days, shares)
+            found[:, rows] = _values(model, own, own.pairs(model.purchases), days, shares)
         return found
     draws = [model.purchases.draw(i, customers.purchase_matrix) for i in index]
     tables = [tail_table(model.purchases, draw, pairs, days) for draw in draws]
@@ -359,14 +363,14 @@ def _score_block(model: ClvModel, customers: Customers, y: np.ndarray, days: flo
     fitted = model.purchases
     index, weights = fitted.predictive_draws()
     draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
-    pairs = Pairs.of(customers.x, customers.T, customers.cell)
+    pairs = customers.pairs(fitted)
     tables = [tail_table(fitted, draw, pairs, days) for draw in draws]
     crps, below, at = count_scores(*_beyond(model, customers, pairs, draws, weights, tables), y)
     mass = np.zeros(len(customers))
     for draw, weight in zip(draws, weights, strict=True):
         p_alive = np.exp(log_p_alive(fitted, draw, customers))
         own = gathered(draw, customers.cell)
-        r, alpha, a, b = fitted.spec.formulas.if_alive(*own, x=customers.x, T=customers.T)
+        live = fitted.spec.formulas.if_alive(*own, x=customers.x, t_x=customers.t_x, T=customers.T)
         silent = np.where(y == 0, 1.0 - p_alive, 0.0)
-        mass += weight * (p_alive * bgprocess.pmf(r, alpha, a, b, days, y) + silent)
+        mass += weight * (p_alive * fitted.spec.formulas.PROCESS.pmf(*live, days, y) + silent)
     return {"crps": crps, "below": below, "at": at, "probability": mass}

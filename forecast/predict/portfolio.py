@@ -16,7 +16,7 @@ from numba import njit
 
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
-from forecast.predict.tables import Pairs, expected_and_discount, gathered, tail_table
+from forecast.predict.tables import expected_and_discount, gathered, tail_table
 
 _BLOCK = 16_384
 PARAMETER_DRAWS = 200
@@ -117,7 +117,7 @@ def simulate_totals(
         del totals["value"]
     if size == 0:
         return totals
-    pairs = Pairs.of(customers.x, customers.T, customers.cell)
+    pairs = customers.pairs(fitted)
     columns = np.array_split(np.arange(draws), len(purchases))
     seeds = np.random.SeedSequence(seed).spawn(len(purchases))
 

@@ -70,7 +70,7 @@ def _draws(fitted: Fitted) -> tuple[list[tuple[float, ...]], np.ndarray]:
 def _newcomer(fitted: Fitted, draw: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
     """Chance to stay after the first purchase, and the process of a customer who does."""
     odds = fitted.spec.formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)
-    process = fitted.spec.formulas.if_alive(*draw, x=0.0, T=0.0)
+    process = fitted.spec.formulas.if_alive(*draw, x=0.0, t_x=0.0, T=0.0)
     return float(1.0 / (1.0 + np.exp(odds))), tuple(float(v) for v in process)
 
 

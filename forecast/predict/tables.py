@@ -15,7 +15,6 @@ import numpy as np
 from numba import njit
 
 from forecast.fitting import Fitted
-from forecast.maths import bgprocess
 from forecast.periods import discount_steps
 
 _NEGLIGIBLE = 1e-10
@@ -63,33 +62,55 @@ def gathered(draw: tuple[Any, ...], cell: np.ndarray | None) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Distinct ``(x, T)`` of each cell, and the one each customer has (``index``, shape (customers,))."""
+    """Distinct histories as far as a live customer's process knows them, and which one each customer has.
+
+    Most models forget when a live customer bought last: ``t_x`` is then zero for all.
+    """
 
     x: np.ndarray
+    t_x: np.ndarray
     T: np.ndarray
     index: np.ndarray
     cell: np.ndarray | None = None
 
     @classmethod
-    def of(cls, x: np.ndarray, T: np.ndarray, cell: np.ndarray | None = None) -> Pairs:
-        if cell is None:
-            return cls(*distinct_pairs(x, T))
-        first, second, pair = distinct_pairs(x, T)
-        own, pair, index = distinct_pairs(cell.astype(float), pair.astype(float))
-        kept = pair.astype(np.int64)
-        return cls(first[kept], second[kept], index, own.astype(np.int64))
+    def of(
+        cls,
+        fitted: Fitted,
+        x: np.ndarray,
+        t_x: np.ndarray,
+        T: np.ndarray,
+        cell: np.ndarray | None = None,
+    ) -> Pairs:
+        first, second, index = distinct_pairs(x, T)
+        columns = [first, np.zeros_like(first), second]
+        own = None
+        if "t_x" in fitted.spec.formulas.LIVE_BY:
+            last, pair, index = distinct_pairs(t_x, index.astype(float))
+            kept = pair.astype(np.int64)
+            columns = [first[kept], last, second[kept]]
+        if cell is not None:
+            places, pair, index = distinct_pairs(cell.astype(float), index.astype(float))
+            kept = pair.astype(np.int64)
+            columns, own = [column[kept] for column in columns], places.astype(np.int64)
+        return cls(columns[0], columns[1], columns[2], index, own)
+
+    def live(self, fitted: Fitted, draw: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Parameters of the process of live customers, one row a distinct history."""
+        own = gathered(draw, self.cell)
+        return fitted.spec.formulas.if_alive(*own, x=self.x, t_x=self.t_x, T=self.T)
 
 
 def expected_and_discount(
     fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, days: float, rate: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected purchases of live customers and the mean discount factor on them, shape (pairs,)."""
-    r, alpha, a, b = fitted.spec.formulas.if_alive(*gathered(draw, pairs.cell), x=pairs.x, T=pairs.T)
-    expected = bgprocess.expectation(r, alpha, a, b, days)
+    process, live = fitted.spec.formulas.PROCESS, pairs.live(fitted, draw)
+    expected = process.expectation(*live, days)
     if rate == 0.0:
         return expected, np.ones_like(expected)
     ends, factors = discount_steps(int(days), rate)
-    until = np.stack([bgprocess.expectation(r, alpha, a, b, float(end)) for end in ends])
+    until = np.stack([process.expectation(*live, float(end)) for end in ends])
     return expected, factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
 
 
@@ -97,8 +118,7 @@ def tail_table(
     fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, days: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """``P(N >= n)`` of live customers as offsets and values, as far as it is above 1e-10."""
-    r, alpha, a, b = fitted.spec.formulas.if_alive(*gathered(draw, pairs.cell), x=pairs.x, T=pairs.T)
-    offsets, tails = bgprocess.tail_table(r, alpha, a, b, days)
+    offsets, tails = fitted.spec.formulas.PROCESS.tail_table(*pairs.live(fitted, draw), days)
     return resize(offsets, tails, needed(offsets, tails, _NEGLIGIBLE))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.fitting import Fitted
-from forecast.maths import bgprocess
 
 _DRAWS = 16  # a curve to look at
 
@@ -48,7 +47,7 @@ def expected_cumulative(
     for index, weight in zip(*fitted.thinned(_DRAWS), strict=True):
         draw = fitted.draw(index)
         stays = 1.0 / (1.0 + np.exp(formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)))
-        r, alpha, a, b = formulas.if_alive(*draw, x=0.0, T=0.0)
+        live = formulas.if_alive(*draw, x=0.0, t_x=0.0, T=0.0)
         for k, t in enumerate(ages):
-            each[k] += weight * float(stays * bgprocess.expectation(r, alpha, a, b, t)) if t > 0 else 0.0
+            each[k] += weight * float(stays * formulas.PROCESS.expectation(*live, t)) if t > 0 else 0.0
     return each[where.reshape(age.shape)] @ np.asarray(births, dtype=float)

@@ -97,7 +97,7 @@ def exact_value_cdf(x: float, t_x: float, T: float, m: float, y: float, days: fl
     p, q, gamma = GG.each_draw()[0]
     alive = 1 / (1 + np.exp(bgnbd.log_odds_left(*draw, x=x, t_x=t_x, T=T)))
     n = np.arange(400)
-    mass = bgprocess.pmf(*bgnbd.if_alive(*draw, x=x, T=T), days, n)
+    mass = bgprocess.pmf(*bgnbd.if_alive(*draw, x=x, t_x=t_x, T=T), days, n)
     v = y / (gamma + x * (m if x else 0.0))
     parts = special.betainc(p * np.maximum(n, 1), q + p * x, v / (1 + v))
     parts[0] = 1.0
@@ -125,7 +125,7 @@ def test_purchase_quantiles_are_the_smallest_counts(
     (draw,) = BG.each_draw()
     for i in range(0, SIZE, 397):
         hi = found["purchases-hi-95"][i]
-        r, alpha, a, b = bgnbd.if_alive(*draw, x=world["x"][i], T=world["T"][i])
+        r, alpha, a, b = bgnbd.if_alive(*draw, x=world["x"][i], t_x=0.0, T=world["T"][i])
         beyond = found["p_alive"][i] * bgprocess.tail(r, alpha, a, b, 180.0, np.array([hi, hi + 1]))
         assert beyond[1] <= 0.025 + 1e-9
         assert hi == 0 or beyond[0] > 0.025
@@ -282,7 +282,7 @@ def test_exact_scores_of_counts(world: dict[str, np.ndarray]) -> None:
     n = np.arange(600)[None, :]
     known = customers(world, rows)
     alive = np.exp(customers_module.log_p_alive(BG, draw, known))[:, None]
-    r, alpha, a, b = bgnbd.if_alive(*draw, x=known.x[:, None], T=known.T[:, None])
+    r, alpha, a, b = bgnbd.if_alive(*draw, x=known.x[:, None], t_x=0.0, T=known.T[:, None])
     cdf = 1.0 - alive * bgprocess.tail(r, alpha, a, b, 180.0, n + 1)
     assert scores["crps"] == pytest.approx(crps_from_cdf(cdf, future), abs=1e-9)
     assert scores["at"] == pytest.approx(cdf[np.arange(400), future], abs=1e-12)
