@@ -124,7 +124,7 @@ def expectation(r: Any, alpha: Any, a: Any, b: Any, h: float) -> np.ndarray:
     if not a.any():
         return r / alpha * h
     shape = r.shape
-    r, alpha, a, b = (np.ascontiguousarray(v).ravel() for v in (r, alpha, a, b))
+    r, alpha, a, b = (np.array(v).ravel() for v in (r, alpha, a, b))
     value, error = _series(r, alpha, a, b, float(h))
     for i in np.flatnonzero(error > 1e-10):
         value[i] = _quadrature(r[i], alpha[i], a[i], b[i], h)
@@ -252,7 +252,7 @@ def tail_table(r: Any, alpha: Any, a: Any, b: Any, h: float, limit: int = 100_00
     [1.0, 0.5, 0.25, 0.125]
     """
     r, alpha, a, b = (
-        np.ascontiguousarray(v)
+        np.array(v)  # a copy: what is broadcast must not be handed on
         for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, a, b)))
     )
     sizes = _tail_sizes(r, alpha, float(h), limit)
