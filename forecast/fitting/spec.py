@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import ModuleType
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from forecast.errors import ArgumentError
-from forecast.maths import bgnbd, gammagamma, jets, kernels, nbd
+from forecast.maths import bgcnbd, bgnbd, gammagamma, jets, kernels, nbd
 from forecast.maths.jets import JETS
 from forecast.maths.ops import NUMPY
+
+_BLOCK = 16_384
 
 
 class Objective(Protocol):
@@ -26,17 +29,32 @@ class Objective(Protocol):
 
 
 class TextSum:
-    """The weighted sum of a likelihood text over rows, for models without a compiled one."""
+    """The weighted sum of a likelihood text over rows, for models without a compiled one.
+
+    Rows are taken in blocks, so that derivatives of many rows never lie in memory together.
+    """
 
     def __init__(self, text: Callable[..., Any], weight: np.ndarray, data: dict[str, np.ndarray]) -> None:
         self._text, self._weight, self._data = text, weight, data
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        return jets.weighted_sum(self._text(JETS, *jets.variables(list(theta)), **self._data), self._weight)
+        variables = jets.variables(list(theta))
+        value, gradient, hessian = 0.0, np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
+        for begin in range(0, len(self._weight), _BLOCK):
+            rows = slice(begin, begin + _BLOCK)
+            data = {name: values[rows] for name, values in self._data.items()}
+            part = jets.weighted_sum(self._text(JETS, *variables, **data), self._weight[rows])
+            value, gradient, hessian = value + part[0], gradient + part[1], hessian + part[2]
+        return value, gradient, hessian
 
     def value(self, theta: np.ndarray) -> float:
         """The value alone."""
-        return float(np.dot(self._weight, self._text(NUMPY, *theta.tolist(), **self._data)))
+        total = 0.0
+        for begin in range(0, len(self._weight), _BLOCK):
+            rows = slice(begin, begin + _BLOCK)
+            data = {name: values[rows] for name, values in self._data.items()}
+            total += float(np.dot(self._weight[rows], self._text(NUMPY, *theta.tolist(), **data)))
+        return total
 
 
 Limit = tuple[Callable[[dict[str, float]], bool], str]
@@ -52,8 +70,8 @@ class ModelSpec:
         As on the command line.
     title : str
         As in the literature.
-    formulas : module
-        ``log_likelihood, start`` and, for purchases, ``log_odds_left, if_alive, newcomer``.
+    formulas : module or namespace
+        ``log_likelihood, start`` and, for purchases, ``log_odds_left, if_alive, LIVE_BY, PROCESS, simulate``.
     scaled : tuple of str
         Parameters that carry the unit of time (purchases) or money (spend).
     compiled : callable, optional
@@ -65,7 +83,7 @@ class ModelSpec:
 
     name: str
     title: str
-    formulas: ModuleType
+    formulas: Any
     scaled: tuple[str, ...]
     reference: str
     compiled: Callable[..., Objective] | None = None
@@ -108,6 +126,21 @@ NBD = ModelSpec(
     reference="Ehrenberg (1959)",
     limits=(_SAME_RATE,),
 )
+_BG_LIMITS: tuple[Limit, ...] = (
+    (
+        lambda v: v["a"] / (v["a"] + v["b"]) < 1e-3,
+        "no drop-out is seen: the model has become NBD, a and b are not identified",
+    ),
+    (
+        lambda v: v["b"] < 1e-3 * v["a"] or v["b"] < 1e-3,
+        "every customer leaves right after a repeat purchase or never does: b is not identified",
+    ),
+    (
+        lambda v: v["a"] + v["b"] > 300,
+        "all customers have the same chance to leave: only a / (a + b) is identified",
+    ),
+    _SAME_RATE,
+)
 BG_NBD = ModelSpec(
     name="bg-nbd",
     title="BG/NBD",
@@ -115,22 +148,34 @@ BG_NBD = ModelSpec(
     scaled=("alpha",),
     reference="Fader, Hardie & Lee (2005), Marketing Science 24(2)",
     compiled=kernels.BGNBDSum,
-    limits=(
-        (
-            lambda v: v["a"] / (v["a"] + v["b"]) < 1e-3,
-            "no drop-out is seen: the model has become NBD, a and b are not identified",
-        ),
-        (
-            lambda v: v["b"] < 1e-3 * v["a"] or v["b"] < 1e-3,
-            "every customer leaves right after a repeat purchase or never does: b is not identified",
-        ),
-        (
-            lambda v: v["a"] + v["b"] > 300,
-            "all customers have the same chance to leave: only a / (a + b) is identified",
-        ),
-        _SAME_RATE,
-    ),
+    limits=_BG_LIMITS,
 )
+MBG_NBD = ModelSpec(
+    name="mbg-nbd",
+    title="MBG/NBD",
+    formulas=bgcnbd.family(1, 1),
+    scaled=("alpha",),
+    reference="Batislam, Denizel & Filiztekin (2007), IJRM 24(3)",
+    compiled=partial(kernels.BGNBDSum, m=1),
+    limits=_BG_LIMITS,
+)
+
+
+@cache
+def _regular(k: int, m: int) -> ModelSpec:
+    """The (M)BG/CNBD-k model."""
+    prefix = "M" * m
+    return ModelSpec(
+        name=f"{prefix.lower()}bg-cnbd-{k}",
+        title=f"{prefix}BG/CNBD-{k}",
+        formulas=bgcnbd.family(k, m),
+        scaled=("alpha",),
+        reference="Reutterer, Platzer & Schröder (2021), IJRM 38(1)",
+        compiled=partial(kernels.BGNBDSum, m=m) if k == 1 else None,
+        limits=_BG_LIMITS,
+    )
+
+
 GAMMA_GAMMA = ModelSpec(
     name="gamma-gamma",
     title="Gamma-Gamma",
@@ -144,7 +189,12 @@ GAMMA_GAMMA = ModelSpec(
     ),
 )
 
-PURCHASE_MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BG_NBD, NBD)}
+PURCHASE_MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (BG_NBD, NBD, MBG_NBD, _regular(2, 0), _regular(2, 1), _regular(3, 0), _regular(3, 1))
+}
+# What a backtest compares when nothing is said; regular purchasing is asked for by name.
+DEFAULT_CANDIDATES = ("bg-nbd", "nbd", "mbg-nbd")
 
 
 def purchase_model(name: str) -> ModelSpec:
@@ -159,9 +209,16 @@ def purchase_model(name: str) -> ModelSpec:
     --------
     >>> purchase_model("bg-nbd").parameters
     ('r', 'alpha', 'a', 'b')
+    >>> purchase_model("mbg-cnbd-4").title
+    'MBG/CNBD-4'
     """
-    if name not in PURCHASE_MODELS:
-        raise ArgumentError(
-            f"there is no purchase model {name!r}", advice=f"Choose one of {', '.join(PURCHASE_MODELS)}."
-        )
-    return PURCHASE_MODELS[name]
+    if name in PURCHASE_MODELS:
+        return PURCHASE_MODELS[name]
+    regular = re.fullmatch(r"(m?)bg-cnbd-(\d)", name)
+    if regular and 1 <= int(regular[2]) <= bgcnbd.MOST_REGULAR:
+        return _regular(int(regular[2]), len(regular[1]))
+    raise ArgumentError(
+        f"there is no purchase model {name!r}",
+        advice=f"Choose one of {', '.join(PURCHASE_MODELS)}; "
+        f"bg-cnbd-K and mbg-cnbd-K take any K from 1 to {bgcnbd.MOST_REGULAR}.",
+    )

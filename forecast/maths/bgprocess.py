@@ -264,9 +264,12 @@ def tail_table(r: Any, alpha: Any, a: Any, b: Any, h: float, limit: int = 100_00
 
 @njit(cache=True, nogil=True)
 def walk(
-    rng: np.random.Generator, rate: np.ndarray, leave: np.ndarray, gone: np.ndarray, T: np.ndarray, h: float
-) -> tuple:
+    rng: np.random.Generator, rate: np.ndarray, leave: np.ndarray, gone: np.ndarray, T: np.ndarray, h: float,
+    k: int = 1,
+) -> tuple:  # fmt: skip
     """Simulate customers from their first purchase: repeats until ``T``, then in ``(T, T + h]``.
+
+    Every ``k``-th event of a Poisson process with the customer's rate is a purchase.
 
     Returns
     -------
@@ -285,7 +288,8 @@ def walk(
             continue
         t = 0.0
         while True:
-            t += rng.exponential() / max(rate[i], 1e-300)
+            for _ in range(k):
+                t += rng.exponential() / max(rate[i], 1e-300)
             if t > T[i] + h:
                 break
             if t <= T[i]:

@@ -135,7 +135,7 @@ def _time_codes(t_x: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 class BGNBDSum:
-    """The BG/NBD log-likelihood summed over grouped rows, for many parameter values.
+    """The BG/NBD or MBG/NBD log-likelihood summed over grouped rows, for many parameter values.
 
     Parameters
     ----------
@@ -143,6 +143,8 @@ class BGNBDSum:
     t_x, T : ndarray of float, shape (n,)
     weight : ndarray of float, shape (n,)
         Customers behind each row.
+    m : {0, 1}
+        1 for MBG/NBD, whose customers may leave right after the first purchase.
 
     Examples
     --------
@@ -151,8 +153,9 @@ class BGNBDSum:
     -9.458606
     """
 
-    def __init__(self, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weight: np.ndarray) -> None:
+    def __init__(self, x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weight: np.ndarray, m: int = 0) -> None:
         x = x.astype(np.int32)
+        self._m = m
         counts = np.bincount(x, weights=weight)
         self._x = np.flatnonzero(counts).astype(float)
         self._x_weight = counts[counts > 0]
@@ -160,9 +163,9 @@ class BGNBDSum:
         self._times, first, last = _time_codes(t_x, T)
         self._age_weight = np.bincount(last, weights=weight, minlength=len(self._times))
         self._age_x = np.bincount(last, weights=weight * x, minlength=len(self._times))
-        repeat = x > 0
-        self._row_x, self._row_first, self._row_last = x[repeat], first[repeat], last[repeat]
-        self._row_weight = weight[repeat].astype(float)
+        may_leave = x + m > 0
+        self._row_x, self._row_first, self._row_last = x[may_leave], first[may_leave], last[may_leave]
+        self._row_weight = weight[may_leave].astype(float)
         self._rows = len(self._row_x)
 
     def __call__(self, theta: np.ndarray) -> Derivatives:
@@ -172,7 +175,7 @@ class BGNBDSum:
             JETS.gammaln(r + x)
             - JETS.gammaln(r)
             + r * JETS.log(alpha)
-            + log_beta(JETS, a, b + x)
+            + log_beta(JETS, a, b + (x + self._m))
             - log_beta(JETS, a, b)
         )
         per_age = -(r * self._age_weight + self._age_x) * JETS.log(alpha + self._times)
@@ -183,7 +186,7 @@ class BGNBDSum:
             return value, gradient, hessian
         rate, scale, av, bv = (v.value for v in variables)
         top = np.arange(float(self._x[-1]) + 1.0)
-        shifted = bv + np.maximum(top, 1.0) - 1.0
+        shifted = bv + np.maximum(top + self._m, 1.0) - 1.0
         s = _in_blocks(
             _bgnbd_rows, self._rows, self._row_x, self._row_first, self._row_last, self._row_weight,
             rate, math.log(av), np.log(scale + self._times), 1.0 / (scale + self._times),
@@ -205,14 +208,15 @@ class BGNBDSum:
         """The value alone, in one thread: draws are spread over threads by the caller."""
         r, alpha, a, b = (float(v) for v in theta)
         x, log_t = self._x, np.log(alpha + self._times)
-        per_x = gammaln(r + x) - gammaln(r) + r * math.log(alpha) + betaln(a, b + x) - betaln(a, b)
+        stay = betaln(a, b + (x + self._m)) - betaln(a, b)
+        per_x = gammaln(r + x) - gammaln(r) + r * math.log(alpha) + stay
         total = float(np.dot(per_x, self._x_weight)) - float(
             np.dot(r * self._age_weight + self._age_x, log_t)
         )
         if not self._rows:
             return total
         top = np.arange(float(self._x[-1]) + 1.0)
-        log_b = np.log(b + np.maximum(top, 1.0) - 1.0)
+        log_b = np.log(b + np.maximum(top + self._m, 1.0) - 1.0)
         return total + _bgnbd_row_values(
             0, self._rows, self._row_x, self._row_first, self._row_last, self._row_weight,
             r, math.log(a), log_t, log_b,
