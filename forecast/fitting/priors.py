@@ -35,6 +35,9 @@ DEFAULTS: dict[str, Prior] = {
     # A customer leaves after a purchase with a chance of 2 to 80 %, customers differing a lot or little.
     "logit_dropout": Prior(-1.0, 1.5),
     "log_certainty": Prior(math.log(3.0), 1.5),
+    # At any time (Pareto/NBD): a typical stay of a tenth to a dozen mean ages, customers differing or alike.
+    "log_s": Prior(math.log(0.8), 1.25),
+    "log_beta": Prior(math.log(0.8), 1.5),
     # Spend: values vary within a customer by 15 to 150 %, and between customers about as much.
     "log_p": Prior(math.log(4.0), 1.5),
     "log_q_minus_1": Prior(math.log(2.5), 1.5),

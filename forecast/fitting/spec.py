@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from forecast.errors import ArgumentError
-from forecast.maths import bgcnbd, bgnbd, gammagamma, jets, kernels, nbd
+from forecast.maths import bgcnbd, bgnbd, gammagamma, jets, kernels, nbd, paretokernel, paretonbd
 from forecast.maths.jets import JETS
 from forecast.maths.ops import NUMPY
 
@@ -159,6 +160,29 @@ MBG_NBD = ModelSpec(
     compiled=partial(kernels.BGNBDSum, m=1),
     limits=_BG_LIMITS,
 )
+PARETO_NBD = ModelSpec(
+    name="pareto-nbd",
+    title="Pareto/NBD",
+    formulas=paretonbd,
+    scaled=("alpha", "beta"),
+    reference="Schmittlein, Morrison & Colombo (1987), Management Science 33(1)",
+    compiled=paretokernel.ParetoNBDSum,
+    limits=(
+        (
+            lambda v: v["s"] * math.log1p(1.0 / v["beta"]) < 1e-3,
+            "nobody is seen to leave: the model has become NBD, s and beta are not identified",
+        ),
+        (
+            lambda v: v["s"] > 200,
+            "all customers leave at the same rate: only s / beta is identified",
+        ),
+        (
+            lambda v: v["beta"] < 1e-4,
+            "customers leave right after the first purchase or hardly ever: beta is not identified",
+        ),
+        _SAME_RATE,
+    ),
+)
 
 
 @cache
@@ -191,10 +215,19 @@ GAMMA_GAMMA = ModelSpec(
 
 PURCHASE_MODELS: dict[str, ModelSpec] = {
     spec.name: spec
-    for spec in (BG_NBD, NBD, MBG_NBD, _regular(2, 0), _regular(2, 1), _regular(3, 0), _regular(3, 1))
+    for spec in (
+        BG_NBD,
+        NBD,
+        MBG_NBD,
+        PARETO_NBD,
+        _regular(2, 0),
+        _regular(2, 1),
+        _regular(3, 0),
+        _regular(3, 1),
+    )
 }
 # What a backtest compares when nothing is said; regular purchasing is asked for by name.
-DEFAULT_CANDIDATES = ("bg-nbd", "nbd", "mbg-nbd")
+DEFAULT_CANDIDATES = ("bg-nbd", "nbd", "mbg-nbd", "pareto-nbd")
 
 
 def purchase_model(name: str) -> ModelSpec:

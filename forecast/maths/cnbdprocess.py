@@ -53,7 +53,7 @@ def _size(shape: float, alpha: float, k: int, h: float, limit: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _fill(
-    shape: float, alpha: float, a: float, b: float, z: float, k: int, h: float, out: np.ndarray
+    shape: float, alpha: float, a: float, b: float, z: float, k: int, h: float, limit: int, out: np.ndarray
 ) -> None:
     """Tails P(N >= n) of one customer, n = 0, 1, ... to the end of ``out``."""
     out[:] = 0.0
@@ -65,6 +65,8 @@ def _fill(
         for events in range(out.size * k - j):
             out[(events + j) // k] += weight[j] * math.exp(log_p)
             log_p += math.log((shape + j + events) / (events + 1.0)) + log_share
+    if out.size > limit:  # cut off: what is missing lies beyond
+        out[-1] += max(0.0, 1.0 - out.sum())
     for n in range(out.size - 2, -1, -1):  # tails are summed from the far end: no subtraction
         out[n] += out[n + 1]
     out[0] = 1.0
@@ -85,10 +87,10 @@ def _sizes(shape: np.ndarray, alpha: np.ndarray, k: int, h: float, limit: int) -
 @njit(cache=True, nogil=True)
 def _fill_all(
     shape: np.ndarray, alpha: np.ndarray, a: np.ndarray, b: np.ndarray, z: np.ndarray, k: int, h: float,
-    offsets: np.ndarray, out: np.ndarray,
+    limit: int, offsets: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
     for i in range(shape.size):
-        _fill(shape[i], alpha[i], a[i], b[i], z[i], k, h, out[offsets[i] : offsets[i + 1]])
+        _fill(shape[i], alpha[i], a[i], b[i], z[i], k, h, limit, out[offsets[i] : offsets[i + 1]])
 
 
 @njit(cache=True, nogil=True)
@@ -99,7 +101,7 @@ def _sums(
     found = np.empty(shape.size)
     for i in range(shape.size):
         tail = np.empty(_size(shape[i], alpha[i], k, h, limit))
-        _fill(shape[i], alpha[i], a[i], b[i], z[i], k, h, tail)
+        _fill(shape[i], alpha[i], a[i], b[i], z[i], k, h, limit, tail)
         total = 0.0
         for n in range(tail.size - 1, 0, -1):
             total += tail[n]
@@ -109,7 +111,7 @@ def _sums(
 
 def _columns(*values: Any) -> tuple[list[np.ndarray], tuple[int, ...]]:
     spread = np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in values))
-    return [np.ascontiguousarray(v).ravel() for v in spread], spread[0].shape
+    return [np.array(v).ravel() for v in spread], spread[0].shape
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Process:
         h : float
             Length of the horizon, in the unit of ``alpha``.
         limit : int
-            Longest tail.
+            Longest tail; the chance of more is put at its end.
 
         Returns
         -------
@@ -171,7 +173,7 @@ class Process:
         shape, alpha, a, b, z : array_like, shape (m,)
         h : float
         limit : int
-            Longest tail.
+            Longest tail; the chance of more is put at its end.
 
         Returns
         -------
@@ -189,7 +191,7 @@ class Process:
         sizes = _sizes(columns[0], columns[1], self.k, float(h), limit)
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         values = np.empty(int(offsets[-1]))
-        _fill_all(*columns, self.k, float(h), offsets, values)
+        _fill_all(*columns, self.k, float(h), limit, offsets, values)
         return offsets, values
 
     def pmf(self, shape: Any, alpha: Any, a: Any, b: Any, z: Any, h: Any, n: Any) -> np.ndarray:

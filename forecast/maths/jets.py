@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from forecast.maths import ops
+
 
 def _add(a: Any, b: Any) -> Any:
     if a is None:
@@ -144,15 +146,41 @@ def _where(condition: Any, u: Any, v: Any) -> Any:
     )
 
 
+def _expm1(u: Any) -> tuple[Any, Any, Any]:
+    slope = np.exp(u)
+    return np.expm1(u), slope, slope
+
+
+def _spread(u: Any) -> Any:
+    if not isinstance(u, Jet):
+        return ops.spread(u)
+    return Jet(ops.spread(u.value), [ops.spread(g) for g in u.first], [ops.spread(h) for h in u.second])
+
+
+def _total(u: Any) -> Any:
+    if not isinstance(u, Jet):
+        return ops.total(u)
+    shape = np.shape(u.value)
+
+    def summed(part: Any) -> Any:  # a derivative may be the same along the axis and lack it
+        return None if part is None else ops.total(np.broadcast_to(part, shape))
+
+    return Jet(summed(u.value), [summed(g) for g in u.first], [summed(h) for h in u.second])
+
+
 JETS = SimpleNamespace(
     log=_lift(np.log, lambda u: (np.log(u), 1.0 / u, -1.0 / (u * u))),
     exp=_lift(np.exp, _exp),
+    log1p=_lift(np.log1p, lambda u: (np.log1p(u), 1.0 / (1.0 + u), -1.0 / (1.0 + u) ** 2)),
+    expm1=_lift(np.expm1, _expm1),
     gammaln=_lift(
         special.gammaln, lambda u: (special.gammaln(u), special.digamma(u), special.polygamma(1, u))
     ),
     softplus=_lift(lambda u: np.logaddexp(0.0, u), _softplus),
     where=_where,
     maximum=np.maximum,  # only ever applied to data
+    spread=_spread,
+    total=_total,
 )
 
 

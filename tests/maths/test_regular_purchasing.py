@@ -196,6 +196,13 @@ def test_a_heavy_buyers_tail_does_not_underflow() -> None:
     assert np.isfinite(family(8, 1).log_likelihood(NUMPY, *THETA, x=9000.0, t_x=10.0, T=3650.0))
 
 
+def test_a_tail_that_is_cut_off_keeps_its_chances() -> None:
+    live = (0.5, 1.0, 0.4, 0.8, 0.0, 365.0)
+    whole, cut = Process(2).tail_table(*live)[1], Process(2).tail_table(*live, limit=50)[1]
+    assert cut[:50] == pytest.approx(whole[:50], rel=1e-10)
+    assert len(cut) < len(whole) / 10
+
+
 @pytest.mark.parametrize(("k", "m"), [(1, 1), (2, 0), (3, 1)])
 def test_simulated_customers_do_what_the_formulas_say(k: int, m: int) -> None:
     size, h = 400_000, 60.0
