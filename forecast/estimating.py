@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from forecast.errors import ArgumentError
 from forecast.fitting import Fitted, ModelSpec, check_method, fit_purchases
 from forecast.fitting.design import read_traits
-from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
+from forecast.predict.customers import predict_customers
+from forecast.predict.population import ClvModel, Customers, log_p_alive
 from forecast.predict.tables import gathered
 from forecast.summary.checks import as_frame, check_histories
 from forecast.summary.statistics import group_purchases

@@ -17,7 +17,7 @@ from forecast.fitting import check_method, fit_spend
 from forecast.fitting.spec import BG_NBD, GAMMA_GAMMA
 from forecast.fitting.spec import NBD as NBD_SPEC
 from forecast.maths import gammagamma
-from forecast.predict.customers import ClvModel, Customers
+from forecast.predict.population import ClvModel, Customers
 from forecast.predict.tables import gathered
 from forecast.summary.checks import as_frame, check_histories
 from forecast.summary.statistics import group_spend

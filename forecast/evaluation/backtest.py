@@ -5,7 +5,6 @@ Each origin reads orders only through a view that ends at its cut; outcomes are 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,21 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import ArgumentError, FitError
+from forecast.errors import FitError
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.board import BOARD_COLUMNS, score_forecasts, summarise
 from forecast.evaluation.candidates import (
+    AUTO,
+    Candidate,
     Forecasts,
-    Origin,
     check_candidates,
-    fit_clv,
     forecast_model,
     forecast_rule,
 )
-from forecast.periods import horizon_days, quarter_of
+from forecast.evaluation.choosing import CHOICES, Chooser
+from forecast.evaluation.origins import Origin, plan_origins
+from forecast.evaluation.rolling import Rolling, earlier
 from forecast.predict import ClvModel
 from forecast.predict.tracking import expected_cumulative
-from forecast.summary import Histories, daily_purchases, new_customers, purchase_histories, purchases_between
+from forecast.summary import Histories, daily_purchases, new_customers
 from forecast.summary.histories import check_orders
 
 Progress = Callable[[str, int, int], None]
@@ -63,83 +64,6 @@ class Backtest:
     def summary(self) -> pd.DataFrame:
         """One row a model and target over all origins, see :func:`forecast.evaluation.board.summarise`."""
         return summarise(self.board)
-
-
-def plan_origins(
-    first: dt.date, last: dt.date, h: Any, n_windows: int, step_size: Any = None, fiscal_year_start: int = 1
-) -> list[tuple[dt.date, dt.date]]:
-    """Cuts and ends of the windows, the earliest first; the last window ends on the last day.
-
-    Parameters
-    ----------
-    first, last : datetime.date
-        Days of the first and last order.
-    h : int or str
-        Days (``91``), or quarters (``"1Q"``): then cuts are ends of calendar or fiscal quarters and
-        only whole quarters are used.
-    n_windows : int
-    step_size : int or str, optional
-        Days or quarters between cuts; the horizon by default.
-
-    Raises
-    ------
-    ArgumentError
-        When there is not enough history for so many windows.
-
-    Examples
-    --------
-    >>> plan_origins(dt.date(2020, 1, 1), dt.date(2020, 12, 31), "1Q", 2)[0]
-    (datetime.date(2020, 6, 30), datetime.date(2020, 9, 30))
-    """
-    if isinstance(n_windows, bool) or n_windows != int(n_windows) or n_windows < 1:
-        raise ArgumentError(f"the number of origins is {n_windows!r}", advice="Ask for 1 or more.")
-    quarters = _quarters(h)
-    if quarters is None:
-        days = horizon_days(h)
-        if step_size is not None and _quarters(step_size) is not None:
-            raise ArgumentError(
-                f"horizon {h!r} and step {step_size!r} do not go together", advice="Give both in days."
-            )
-        step = horizon_days(step_size if step_size is not None else days)
-        windows = [
-            (last - dt.timedelta(days=days + k * step), last - dt.timedelta(days=k * step))
-            for k in range(n_windows)
-        ]
-    else:
-        stride = _quarters(step_size) if step_size is not None else quarters
-        if stride is None or stride < 1 or quarters < 1:
-            raise ArgumentError(
-                f"horizon {h!r} and step {step_size!r} do not go together", advice="Give both in quarters."
-            )
-        running = quarter_of(last, fiscal_year_start)
-        end = last if running.end == last else running.start - dt.timedelta(days=1)
-        windows = []
-        for k in range(n_windows):
-            ends = _back(end, k * stride, fiscal_year_start)
-            windows.append((_back(ends, quarters, fiscal_year_start), ends))
-    windows.reverse()
-    if windows[0][0] <= first:
-        raise ArgumentError(
-            f"the history is too short for {n_windows} origins of {h}",
-            where=f"orders from {first} to {last}",
-            advice="Ask for fewer origins or a shorter horizon.",
-        )
-    return windows
-
-
-def _quarters(text: Any) -> int | None:
-    if isinstance(text, str) and text.strip()[-1:] in ("Q", "q"):
-        number = text.strip()[:-1]
-        if not number.isdigit():
-            raise ArgumentError(f"horizon is not understood: {text!r}", advice="Write 1Q for one quarter.")
-        return int(number)
-    return None
-
-
-def _back(end: dt.date, quarters: int, fiscal_year_start: int) -> dt.date:
-    for _ in range(quarters):
-        end = quarter_of(end, fiscal_year_start).start - dt.timedelta(days=1)
-    return end
 
 
 def backtest(
@@ -198,15 +122,30 @@ def backtest(
     names = check_candidates(candidates)
     check_orders(orders)
     windows = plan_origins(orders.first_day, orders.last_day, h, n_windows, step_size, fiscal_year_start)
+    lineup = {name: Candidate.parse(name) for name in names if name not in BASELINES and name != AUTO}
+    learning = {name: own for name, own in lineup.items() if own.level}
+    auto = CHOICES if AUTO in names else ()
     board: list[tuple[Any, ...]] = []
     forecasts: list[pd.DataFrame] = []
     tracking: list[pd.DataFrame] = []
     notes: list[str] = []
     fitted: dict[str, ClvModel] = {}
-    done, total = 0, len(windows) * len(names)
+    rolling = Rolling(orders, seed=seed)
+    chooser = Chooser(orders, auto, seed) if auto else None
+    warm_up = earlier(windows, orders.first_day) if learning or auto else []
+    done, total = 0, len(warm_up) + len(windows) * len(names)
+    for cutoff, end in warm_up:
+        if progress is not None:
+            progress(f"{cutoff} learning", done, total)
+        done += 1
+        known, origin = rolling.at(cutoff, end)
+        for own in learning.values():
+            rolling.remember(own, known, origin)
+        known.close()
+        if chooser is not None:
+            chooser.look(cutoff, end)
     for number, (cutoff, end) in enumerate(windows):
-        known = purchase_histories(orders.until(cutoff), cutoff)
-        origin = _origin(orders, known, cutoff, end)
+        known, origin = rolling.at(cutoff, end)
         board.extend(_population(orders, origin))
         for name in names:
             if progress is not None:
@@ -216,8 +155,12 @@ def backtest(
                 if name in BASELINES:
                     found = forecast_rule(name, origin)
                 else:
-                    if refit or name not in fitted:
-                        fitted[name] = fit_clv(known, name)
+                    if chooser is not None and name == AUTO:
+                        chosen = chooser.choose(cutoff).candidate
+                        notes.append(f"{AUTO} at {cutoff} is {chosen.name}")
+                        fitted[name] = chooser.corrected(chosen, rolling, known)
+                    elif refit or name not in fitted:
+                        fitted[name] = rolling.corrected(lineup[name], known)
                     found = forecast_model(fitted[name], origin, draws=draws, seed=seed)
             except FitError as error:
                 notes.append(f"{name} at {cutoff}: {error}")
@@ -228,8 +171,12 @@ def backtest(
             rng = np.random.default_rng([seed, number])
             board.extend((cutoff, origin.days, name, *row) for row in score_forecasts(found, origin, rng))
             forecasts.append(_forecast_rows(name, origin, found))
-            if number == len(windows) - 1 and name in fitted:
+            if number == len(windows) - 1 and name in fitted and fitted[name].clock is None:
                 tracking.append(_tracking(orders, known, fitted[name], name, origin))
+        for own in learning.values():  # after the forecasts: an origin never learns from itself
+            rolling.remember(own, known, origin)
+        if chooser is not None:
+            chooser.look(cutoff, end)
         known.close()
     if not forecasts:
         raise FitError("no candidate could be fitted at any origin", advice="; ".join(notes))
@@ -241,24 +188,6 @@ def backtest(
         pd.concat(tracking, ignore_index=True) if tracking else _empty_tracking(),
         notes,
     )
-
-
-def _origin(orders: Any, known: Histories, cutoff: dt.date, end: dt.date) -> Origin:
-    frame = known.to_frame()
-    days = end - cutoff
-    past = orders.until(cutoff)
-    previous = purchases_between(past, known, cutoff - days, cutoff)
-    year = dt.timedelta(days=365)
-    last_year = purchases_between(past, known, cutoff - year, cutoff - year + days)
-    frame = frame.assign(
-        previous_purchases=previous["purchases"].to_numpy(),
-        previous_value=previous["value"].to_numpy(),
-        last_year_purchases=last_year["purchases"].to_numpy(),
-        last_year_value=last_year["value"].to_numpy(),
-    )
-    after = purchases_between(orders, known, cutoff, end)
-    actual = after.rename(columns={"purchases": "actual_purchases", "value": "actual_value"})
-    return Origin(cutoff, end, frame, actual)
 
 
 def _population(orders: Any, origin: Origin) -> list[tuple[Any, ...]]:

@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.evaluation.baselines import BASELINES
+from forecast.evaluation.origins import Origin
 from forecast.fitting import GAMMA_GAMMA, PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
+from forecast.fitting.clock import fit_clock
 from forecast.fitting.design import read_traits
+from forecast.fitting.spec import BG_NBD, DEFAULT_CANDIDATES
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.customers import score_counts
 from forecast.predict.portfolio import simulate_totals
 from forecast.summary import Histories
-from forecast.summary.statistics import PurchaseCounts, SpendCounts, group_purchases, group_spend
+from forecast.summary.statistics import (
+    PurchaseCounts,
+    SpendCounts,
+    group_days,
+    group_purchases,
+    group_spend,
+)
 
 LEVEL = 90.0
-
-
-@dataclass(frozen=True)
-class Origin:
-    """One cut: what was known at ``cutoff`` and what happened until ``end``.
-
-    Attributes
-    ----------
-    histories : pandas.DataFrame
-        One row a customer known at the cut, with the columns the simple rules read.
-    actual : pandas.DataFrame
-        ``actual_purchases, actual_value``, row by row; only for scoring.
-    """
-
-    cutoff: dt.date
-    end: dt.date
-    histories: pd.DataFrame
-    actual: pd.DataFrame
-
-    @property
-    def days(self) -> int:
-        return (self.end - self.cutoff).days
-
-    @property
-    def has_value(self) -> bool:
-        """Whether orders carry money."""
-        return not bool(self.actual["actual_value"].isna().any())
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -77,6 +58,7 @@ def fit_clv(
     priors: Mapping[str, Any] | None = None,
     by: str | None = None,
     covariates: Mapping[str, Any] | None = None,
+    seasonal: bool = False,
     seed: int = 0,
     progress: bool = False,
 ) -> ClvModel:
@@ -94,6 +76,8 @@ def fit_clv(
         A column whose groups are partially pooled.
     covariates : mapping, optional
         Columns by what they act on: ``{"rate": ["channel"], "dropout": [...], "spend": [...]}``.
+    seasonal : bool
+        On a seasonal clock, which is fitted first.
     seed : int
     progress : bool
 
@@ -109,24 +93,76 @@ def fit_clv(
     spec = purchase_model(purchases)
     known = [*spec.effects, *GAMMA_GAMMA.effects]
     options: dict[str, Any] = {"method": method, "priors": priors, "seed": seed, "progress": progress}
-    if by is None and not covariates:
+    cell, clock, frame = None, None, None
+    if by is not None or covariates or seasonal:
+        frame = histories.to_frame()
+        cell, options["traits"] = read_traits(frame, by, covariates, known)
+    if frame is None:
         counts = PurchaseCounts(*histories.purchase_counts())
         spend = SpendCounts(*histories.spend_counts())
     else:
-        frame = histories.to_frame()
-        cell, options["traits"] = read_traits(frame, by, covariates, known)
         column = {name: frame[name].to_numpy() for name in frame}
-        counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)
         spend = group_spend(column["monetary_count"], column["monetary_value"], cell)
+        if seasonal:
+            days = group_days(frame, histories.as_of, histories.repeat_days(), cell)
+            clock = fit_clock(BG_NBD, days)
+            counts = days.on(clock.intensity(days.days))
+        else:
+            counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)
     fitted = fit_purchases(spec, counts, **options)
     if not len(spend.n):
-        return ClvModel(fitted)
-    return ClvModel(fitted, fit_spend(spend, **options), histories.paid_share)
+        return ClvModel(fitted, clock=clock)
+    return ClvModel(fitted, fit_spend(spend, **options), histories.paid_share, clock)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted model in a backtest, and what is done with it.
+
+    Attributes
+    ----------
+    purchases : str
+    seasonal : bool
+        On a seasonal clock.
+    level : bool
+        Corrected by what its own earlier forecasts teach.
+    """
+
+    purchases: str
+    seasonal: bool = False
+    level: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.purchases + "+season" * self.seasonal + "+level" * self.level
+
+    @classmethod
+    def parse(cls, name: str) -> Candidate:
+        """``bg-nbd+season+level``.
+
+        Raises
+        ------
+        ArgumentError
+            When the model or a suffix is unknown.
+
+        Examples
+        --------
+        >>> Candidate.parse("mbg-nbd+season")
+        Candidate(purchases='mbg-nbd', seasonal=True, level=False)
+        """
+        model, *more = name.split("+")
+        spec = purchase_model(model)
+        if set(more) - {"season", "level"}:
+            raise ArgumentError(
+                f"candidate {name!r} is not understood",
+                advice="Write MODEL, MODEL+season, MODEL+season+level.",
+            )
+        return cls(spec.name, "season" in more, "level" in more)
 
 
 def default_candidates(has_value: bool) -> list[str]:
-    """All fitted models and every rule, models first."""
-    return [*PURCHASE_MODELS, *BASELINES]
+    """Fitted models and every rule, models first."""
+    return [*DEFAULT_CANDIDATES, *BASELINES]
 
 
 def check_candidates(names: Sequence[str] | str | None) -> list[str]:
@@ -139,21 +175,29 @@ def check_candidates(names: Sequence[str] | str | None) -> list[str]:
 
     Examples
     --------
-    >>> check_candidates("bg-nbd,naive")
-    ['bg-nbd', 'naive']
+    >>> check_candidates("bg-nbd,bg-nbd+season,naive")
+    ['bg-nbd', 'bg-nbd+season', 'naive']
     """
     if names is None:
         return default_candidates(True)
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",") if name.strip()]
-    known = default_candidates(True)
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in BASELINES and name != AUTO and not _is_model(name)]
     if unknown or not names:
         raise ArgumentError(
             f"unknown candidates: {', '.join(unknown) or 'none given'}",
-            advice=f"Choose from {', '.join(known)}.",
+            advice=f"Choose from {', '.join([AUTO, *PURCHASE_MODELS, *BASELINES])}; "
+            "models may have +season and +level.",
         )
     return list(dict.fromkeys(names))
+
+
+def _is_model(name: str) -> bool:
+    try:
+        Candidate.parse(name)
+    except ArgumentError:
+        return False
+    return True
 
 
 def forecast_rule(name: str, origin: Origin) -> Forecasts | None:

@@ -22,7 +22,7 @@ from forecast.maths.jets import JETS
 from forecast.maths.ops import NUMPY
 
 BETWEEN = "log_between_groups"
-_CHUNK = 65_536
+_CHUNK = 16_384
 _ROWS_A_CELL = 400  # from here on a compiled sum a cell beats one text over all rows
 
 

@@ -18,6 +18,7 @@ from forecast.fitting.search import Optimum, maximise
 
 DRAWS = 1000
 K_HAT_LIMIT = 0.7
+_MANY_ROWS, _FEW_DRAWS = 100_000, 250  # an integral a row is dear: fewer draws, some of them twice
 
 
 def mode(problem: Problem, priors: Priors) -> Optimum:
@@ -56,12 +57,13 @@ def fit_laplace(problem: Problem, priors: Priors, *, draws: int = DRAWS, seed: i
     size = len(found.at)
     rng = np.random.default_rng(seed)
     root = np.linalg.cholesky(np.linalg.inv(found.curvature))
-    z = rng.standard_normal((draws, size))
+    slow = not problem.spec.elementary and len(problem.weight) > _MANY_ROWS
+    z = rng.standard_normal((min(draws, _FEW_DRAWS) if slow else draws, size))
     u = found.at + z @ root.T
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         target = np.array(list(pool.map(lambda row: problem.log_density(priors, row), u)))
     weights, k_hat = smooth(target + 0.5 * np.square(z).sum(axis=1))
-    kept = u[systematic(weights, rng)]
+    kept = u[systematic(weights, rng, draws)]
     return from_draws(
         problem, kept, "laplace", _judge(k_hat), {"k_hat": k_hat, "steps": found.steps, "seed": seed}
     )

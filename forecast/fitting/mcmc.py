@@ -49,7 +49,16 @@ TARGET_ACCEPT = 0.8
 _VARIABLE = "unconstrained"
 
 PYTENSOR = SimpleNamespace(
-    log=pt.log, exp=pt.exp, gammaln=pt.gammaln, softplus=pt.softplus, where=pt.where, maximum=pt.maximum
+    log=pt.log,
+    exp=pt.exp,
+    log1p=pt.log1p,
+    expm1=pt.expm1,
+    gammaln=pt.gammaln,
+    softplus=pt.softplus,
+    where=pt.where,
+    maximum=pt.maximum,
+    spread=lambda v: pt.shape_padright(v) if getattr(v, "ndim", 0) else v,
+    total=lambda v: pt.sum(v, axis=-1),
 )
 
 
@@ -256,7 +265,8 @@ def sample(
     draws = (DRAWS_OF_MANY if many else DRAWS) if draws is None else draws
     tune = (TUNE_OF_MANY if many else TUNE) if tune is None else tune
     if likelihood is None:
-        likelihood = "text" if len(problem.weight) <= TEXT_ROWS else "compiled"
+        small = len(problem.weight) <= TEXT_ROWS and problem.spec.elementary
+        likelihood = "text" if small else "compiled"
     if sampler is None:
         sampler = "nutpie" if likelihood == "text" and ecosystem.has_nutpie() else "pymc"
     if sampler == "nutpie" and (likelihood != "text" or not ecosystem.has_nutpie()):

@@ -80,6 +80,8 @@ class ModelSpec:
     limits : tuple
         Tests on the scaled parameters that recognise a boundary, with its meaning.
     reference : str
+    elementary : bool
+        Whether the text is short. One that integrates takes long to compile and to evaluate.
     """
 
     name: str
@@ -89,6 +91,7 @@ class ModelSpec:
     reference: str
     compiled: Callable[..., Objective] | None = None
     limits: tuple[Limit, ...] = field(default=())
+    elementary: bool = True
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -167,6 +170,7 @@ PARETO_NBD = ModelSpec(
     scaled=("alpha", "beta"),
     reference="Schmittlein, Morrison & Colombo (1987), Management Science 33(1)",
     compiled=paretokernel.ParetoNBDSum,
+    elementary=False,
     limits=(
         (
             lambda v: v["s"] * math.log1p(1.0 / v["beta"]) < 1e-3,

@@ -73,7 +73,9 @@ def _quadrature(r: float, alpha: float, a: float, b: float, h: float) -> float:
     results agree.
     """
     width, centre = math.sqrt(1.0 / a + 1.0 / b), math.log(a / b)
-    low = min(centre, -math.log1p(h / alpha)) - 45.0 / a - 12.0 * width
+    # With few who leave, most chances are near 0, where the gain per p is constant: it is taken out.
+    constant, power = (r * h / alpha, a + 1.0) if a < 0.3 else (0.0, a)
+    low = min(centre, -math.log1p(h / alpha)) - 45.0 / power - 12.0 * min(width, 4.0)
     high = max(centre, 0.0) + 45.0 / b + 12.0 * width
     step = 0.5 * min(1.0, width, 4.0 / math.sqrt(r))
     last = math.nan
@@ -84,7 +86,7 @@ def _quadrature(r: float, alpha: float, a: float, b: float, h: float) -> float:
         gain = -np.expm1(-r * np.log1p(p * h / alpha))
         inner = np.where(p > 1e-290, gain / np.maximum(p, 1e-290), r * h / alpha)
         weight = np.exp(a * log_p - b * np.logaddexp(0.0, t) - special.betaln(a, b))
-        value = float(np.dot(weight, inner)) * step
+        value = constant + float(np.dot(weight, inner - constant)) * step
         if abs(value - last) <= 1e-11 * value:
             return value
         last, step = value, step / 2.0

@@ -151,6 +151,26 @@ class Orders:
         )
         return replace(self, table=view)
 
+    def some(self, customers: int, seed: int = 0) -> Orders:
+        """The orders of about so many customers, drawn by their ids; all where there are no more.
+
+        The same customers are drawn whenever they are asked for, whatever else the log holds.
+
+        Parameters
+        ----------
+        customers : int
+        seed : int
+        """
+        if self.customers <= customers:
+            return self
+        share = int(1_000_000 * customers / self.customers)
+        table = f"{self.table.split('_until_')[0]}_some_{next(_numbers)}"
+        self.connection.execute(
+            f"CREATE TEMP TABLE {table} AS SELECT * FROM {self.table} "
+            f"WHERE md5_number_lower(customer_id || ':{int(seed)}') % 1000000 < {share}"
+        )
+        return replace(self, table=table)
+
     def relation(self) -> Any:
         """The orders as a relation of the database, for queries of your own."""
         return self.connection.table(self.table)

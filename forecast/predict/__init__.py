@@ -1,6 +1,7 @@
 """Predictive distributions of customers and portfolios, from draws, in blocks of fixed size."""
 
-from forecast.predict.customers import ClvModel, Customers, predict_customers
+from forecast.predict.customers import predict_customers
+from forecast.predict.population import ClvModel, Customers
 from forecast.predict.portfolio import portfolio_totals
 from forecast.predict.scores import SCORE_COLUMNS, score_table
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from forecast.errors import InputError
-from forecast.fitting import Fitted
 from forecast.maths import gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
+from forecast.predict.population import ClvModel, Customers, log_p_alive
 from forecast.predict.tables import (
     Pairs,
     add_beyond,
@@ -25,42 +22,8 @@ from forecast.predict.tables import (
     thin,
 )
 from forecast.predict.values import value_quantiles
-from forecast.summary.statistics import distinct_traits
 
-BLOCK = 262_144
-MANY_CELLS = 4_096
 VALUE_DRAWS, VALUE_SPEND_DRAWS = 12, 6  # quantiles of value are dear; weights make few draws enough
-
-
-@dataclass(frozen=True)
-class ClvModel:
-    """A purchase model and, where orders carry money, a spend model.
-
-    Attributes
-    ----------
-    purchases : Fitted
-    spend : Fitted or None
-    paid_share : float
-        Share of repeat purchases with a value above 0. Free ones count as purchases but bring no
-        value, so the number of purchases is thinned before it meets spend.
-    """
-
-    purchases: Fitted
-    spend: Fitted | None = None
-    paid_share: float = 1.0
-
-    @property
-    def traits(self) -> tuple[str, ...]:
-        """Columns that customers need beside their histories."""
-        own = () if self.spend is None else self.spend.traits
-        return tuple(dict.fromkeys((*self.purchases.traits, *own)))
-
-
-def log_p_alive(fitted: Fitted, draw: tuple[Any, ...], customers: Customers) -> np.ndarray:
-    """Log of the chance to be a customer still, shape (customers,)."""
-    own = gathered(draw, customers.cell)
-    odds = fitted.spec.formulas.log_odds_left(*own, x=customers.x, t_x=customers.t_x, T=customers.T)
-    return -np.logaddexp(0.0, odds)
 
 
 def _interval_shares(levels: Sequence[float]) -> tuple[np.ndarray, list[str]]:
@@ -69,93 +32,6 @@ def _interval_shares(levels: Sequence[float]) -> tuple[np.ndarray, list[str]]:
         shares += [0.5 - level / 200.0, 0.5 + level / 200.0]
         names += [f"lo-{level_label(level)}", f"hi-{level_label(level)}"]
     return np.array(shares), names
-
-
-@dataclass(frozen=True)
-class Customers:
-    """Checked purchase histories as arrays of shape (customers,), in the model's unit of time.
-
-    Attributes
-    ----------
-    x, t_x, T : ndarray
-        Repeat purchases, recency, age.
-    n, m : ndarray, optional
-        Number and mean of valued repeat purchases; ``m`` is ignored where ``n`` is 0.
-    cell : ndarray of int, optional
-        Which traits each has, for a model with effects.
-    purchase_matrix, spend_matrix : ndarray, shape (cells, K), optional
-        The traits as each of the two models encodes them.
-    """
-
-    x: np.ndarray
-    t_x: np.ndarray
-    T: np.ndarray
-    n: np.ndarray | None = None
-    m: np.ndarray | None = None
-    cell: np.ndarray | None = None
-    purchase_matrix: np.ndarray | None = None
-    spend_matrix: np.ndarray | None = None
-
-    @classmethod
-    def from_frame(cls, histories: pd.DataFrame, model: ClvModel | None = None) -> Customers:
-        """From a frame with ``frequency, recency, T, monetary_count, monetary_value`` and traits.
-
-        Raises
-        ------
-        InputError
-            When a trait that the model needs is missing or cannot be encoded.
-        """
-        names = ("frequency", "recency", "T", "monetary_count", "monetary_value")
-        found = cls(*(histories[name].to_numpy(dtype=float) for name in names))
-        return found if model is None else found.with_traits(histories, model)
-
-    def with_traits(self, frame: pd.DataFrame, model: ClvModel) -> Customers:
-        """The same with the traits that the model needs; themselves where it needs none."""
-        if not model.traits:
-            return self
-        missing = [name for name in model.traits if name not in frame]
-        if missing:
-            raise InputError(
-                f"the model needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-                advice="Give the traits that the model was fitted with.",
-            )
-        cell, cells = distinct_traits(frame, model.traits)
-        sizes = np.bincount(cell, minlength=len(cells))
-        matrices = [
-            None if part is None or part.effects is None else part.effects.design.matrix(cells, sizes)
-            for part in (model.purchases, model.spend)
-        ]
-        return replace(self, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def rows(self, rows: slice | np.ndarray) -> Customers:
-        """Some of them."""
-        own = {
-            name: None if (v := getattr(self, name)) is None else v[rows]
-            for name in ("x", "t_x", "T", "n", "m")
-        }
-        if self.cell is None:
-            return Customers(**own)  # type: ignore[arg-type]
-        used, cell = np.unique(self.cell[rows], return_inverse=True)
-        matrices = [None if m is None else m[used] for m in (self.purchase_matrix, self.spend_matrix)]
-        return Customers(**own, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])  # type: ignore[arg-type]
-
-    @property
-    def block(self) -> int:
-        """How many to take at once: fewer where each may have parameters of its own."""
-        return BLOCK if self.cell is None or int(self.cell.max(initial=0)) < MANY_CELLS else BLOCK // 16
-
-    def pairs(self, fitted: Fitted) -> Pairs:
-        """Their distinct histories, as far as live customers of the model differ by them."""
-        return Pairs.of(fitted, self.x, self.t_x, self.T, self.cell)
-
-    def spend(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """``(n, n m)``, or None where orders carry no money."""
-        if self.n is None or self.m is None:
-            return None
-        return self.n, np.where(self.n > 0, self.n * np.nan_to_num(self.m), 0.0)
 
 
 def predict_customers(
@@ -229,20 +105,23 @@ def _block(
     index, weights = fitted.predictive_draws()
     draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
     pairs = customers.pairs(fitted)
+    ahead = model.ahead(customers.as_of)
     names = ("p_alive", "p_purchase", "expected_purchases", "discounted")
     out = {name: np.zeros(len(customers)) for name in names}
     tables = []
     for draw, weight in zip(draws, weights, strict=True):
         p_alive = weight * np.exp(log_p_alive(model.purchases, draw, customers))
-        expected, discount = expected_and_discount(model.purchases, draw, pairs, days, discount_rate)
-        offsets, tails = tail_table(model.purchases, draw, pairs, days)
+        expected, discount = expected_and_discount(model.purchases, draw, pairs, ahead, days, discount_rate)
+        offsets, tails = tail_table(model.purchases, draw, pairs, ahead(days))
         tables.append((offsets, tails))
         out["p_alive"] += p_alive
         out["p_purchase"] += p_alive * tails[offsets[:-1] + 1][pairs.index]
         out["expected_purchases"] += p_alive * expected[pairs.index]
         out["discounted"] += p_alive * (expected * discount)[pairs.index]
     discounted = out.pop("discounted")
+    out["p_purchase"] = model.calibration.above(out["p_purchase"])
     shares, ends = _interval_shares(levels)
+    shares = model.calibration.shares(shares)
     if levels:
         counts = purchase_quantiles(*_beyond(model, customers, pairs, draws, weights, tables), shares)
         out.update({f"purchases-{name}": counts[j] for j, name in enumerate(ends)})
@@ -303,7 +182,8 @@ def _values(
             found[:, rows] = _values(model, own, own.pairs(model.purchases), days, shares)
         return found
     draws = [model.purchases.draw(i, customers.purchase_matrix) for i in index]
-    tables = [tail_table(model.purchases, draw, pairs, days) for draw in draws]
+    ahead = model.ahead(customers.as_of)
+    tables = [tail_table(model.purchases, draw, pairs, ahead(days)) for draw in draws]
     sizes = np.max([np.diff(offsets) for offsets, _ in tables], axis=0)
     stacked, alive, offsets = [], [], np.zeros(1, np.int64)
     for draw, (own_offsets, tails) in zip(draws, tables, strict=True):
@@ -364,13 +244,17 @@ def _score_block(model: ClvModel, customers: Customers, y: np.ndarray, days: flo
     index, weights = fitted.predictive_draws()
     draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
     pairs = customers.pairs(fitted)
-    tables = [tail_table(fitted, draw, pairs, days) for draw in draws]
-    crps, below, at = count_scores(*_beyond(model, customers, pairs, draws, weights, tables), y)
+    ahead = model.ahead(customers.as_of)(days)
+    tables = [tail_table(fitted, draw, pairs, ahead) for draw in draws]
+    starts, beyond = _beyond(model, customers, pairs, draws, weights, tables)
+    crps, below, at = count_scores(starts, model.calibration.above(beyond), y)
+    if model.calibration.warps:
+        return {"crps": crps, "below": below, "at": at, "probability": at - below}
     mass = np.zeros(len(customers))
     for draw, weight in zip(draws, weights, strict=True):
         p_alive = np.exp(log_p_alive(fitted, draw, customers))
         own = gathered(draw, customers.cell)
         live = fitted.spec.formulas.if_alive(*own, x=customers.x, t_x=customers.t_x, T=customers.T)
         silent = np.where(y == 0, 1.0 - p_alive, 0.0)
-        mass += weight * (p_alive * fitted.spec.formulas.PROCESS.pmf(*live, days, y) + silent)
+        mass += weight * (p_alive * fitted.spec.formulas.PROCESS.pmf(*live, ahead, y) + silent)
     return {"crps": crps, "below": below, "at": at, "probability": mass}

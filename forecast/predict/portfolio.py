@@ -15,7 +15,8 @@ import pandas as pd
 from numba import njit
 
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
-from forecast.predict.customers import ClvModel, Customers, log_p_alive, predict_customers
+from forecast.predict.customers import predict_customers
+from forecast.predict.population import ClvModel, Customers, log_p_alive
 from forecast.predict.tables import expected_and_discount, gathered, tail_table
 
 _BLOCK = 16_384
@@ -118,14 +119,18 @@ def simulate_totals(
     if size == 0:
         return totals
     pairs = customers.pairs(fitted)
-    columns = np.array_split(np.arange(draws), len(purchases))
-    seeds = np.random.SeedSequence(seed).spawn(len(purchases))
+    ahead = model.ahead(customers.as_of)
+    # An unsure level is drawn anew for each group of draws, so there are as many groups as may be.
+    groups_of_draws = min(draws, PARAMETER_DRAWS) if model.calibration.level_sd > 0.0 else len(purchases)
+    columns = np.array_split(np.arange(draws), groups_of_draws)
+    seeds = np.random.SeedSequence(seed).spawn(groups_of_draws)
+    levels = model.calibration.draw_levels(groups_of_draws, seed)
 
     def run(number: int) -> list[np.ndarray]:
         """All customers under one draw of the parameters; its stream is its own."""
-        draw = fitted.draw(purchases[number], customers.purchase_matrix)
+        draw = fitted.draw(purchases[number % len(purchases)], customers.purchase_matrix)
         p_alive = np.exp(log_p_alive(fitted, draw, customers))
-        offsets, tails = tail_table(fitted, draw, pairs, days)
+        offsets, tails = tail_table(fitted, draw, pairs, ahead(days) * float(levels[number]))
         each, shape, scale = np.zeros(0), np.zeros(0), np.zeros(0)
         if spend is not None and model.spend is not None:
             own = model.spend.draw(spends[number % len(spends)], customers.spend_matrix)
@@ -133,7 +138,7 @@ def simulate_totals(
             each = np.full(size, p)
             shape, scale = q + p * spend[0], (gamma + spend[1]) * margin
             if discount_rate > 0.0:
-                factor = expected_and_discount(fitted, draw, pairs, days, discount_rate)[1]
+                factor = expected_and_discount(fitted, draw, pairs, ahead, days, discount_rate)[1]
                 scale = scale * factor[pairs.index]
         begins = range(0, size, _BLOCK)
         streams = seeds[number].spawn(len(begins))
@@ -148,7 +153,7 @@ def simulate_totals(
         return [np.sum([part[k] for part in parts], axis=0) for k in range(3)]
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, found in enumerate(pool.map(run, range(len(purchases)))):
+        for number, found in enumerate(pool.map(run, range(groups_of_draws))):
             for name, part in zip(("purchases", "value", "active"), found, strict=True):
                 if name in totals:
                     totals[name][:, columns[number]] = part

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.predict.customers import ClvModel, Customers, predict_customers
+from forecast.predict.customers import predict_customers
+from forecast.predict.population import ClvModel, Customers
 
 SCORE_COLUMNS = (
     "customer_id", "as_of", "horizon_days", "first_purchase", "last_purchase", "frequency", "recency", "T",

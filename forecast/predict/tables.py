@@ -8,6 +8,7 @@ are individual.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,23 +103,28 @@ class Pairs:
 
 
 def expected_and_discount(
-    fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, days: float, rate: float
+    fitted: Fitted,
+    draw: tuple[Any, ...],
+    pairs: Pairs,
+    ahead: Callable[[float], float],
+    days: float,
+    rate: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected purchases of live customers and the mean discount factor on them, shape (pairs,)."""
     process, live = fitted.spec.formulas.PROCESS, pairs.live(fitted, draw)
-    expected = process.expectation(*live, days)
+    expected = process.expectation(*live, ahead(days))
     if rate == 0.0:
         return expected, np.ones_like(expected)
     ends, factors = discount_steps(int(days), rate)
-    until = np.stack([process.expectation(*live, float(end)) for end in ends])
+    until = np.stack([process.expectation(*live, ahead(float(end))) for end in ends])
     return expected, factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
 
 
 def tail_table(
-    fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, days: float
+    fitted: Fitted, draw: tuple[Any, ...], pairs: Pairs, time: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``P(N >= n)`` of live customers as offsets and values, as far as it is above 1e-10."""
-    offsets, tails = fitted.spec.formulas.PROCESS.tail_table(*pairs.live(fitted, draw), days)
+    """``P(N >= n)`` of live customers in a time ahead as offsets and values, as far as it is above 1e-10."""
+    offsets, tails = fitted.spec.formulas.PROCESS.tail_table(*pairs.live(fitted, draw), time)
     return resize(offsets, tails, needed(offsets, tails, _NEGLIGIBLE))
 
 

@@ -6,6 +6,7 @@ thousand distinct ones. Spend has no finite statistic: it travels as ``(n, mean)
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,50 @@ class SpendCounts:
         return round(float(self.weight.sum()))
 
 
+@dataclass(frozen=True)
+class DayCounts:
+    """Distinct histories with their days; all arrays of shape (n,).
+
+    Attributes
+    ----------
+    x : ndarray
+        Repeat purchases.
+    first, last : ndarray of int
+        Days of the first and last purchase, counted from ``origin``.
+    weight : ndarray
+        Customers.
+    origin, as_of : datetime.date
+    repeats : ndarray, shape (days,)
+        Repeat purchases of each day from ``origin`` to ``as_of``.
+    cell : ndarray of int, optional
+        Which traits each has.
+    """
+
+    x: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    weight: np.ndarray
+    origin: dt.date
+    as_of: dt.date
+    repeats: np.ndarray
+    cell: np.ndarray | None = None
+
+    @property
+    def days(self) -> np.ndarray:
+        return np.arange(np.datetime64(self.origin), np.datetime64(self.as_of) + 1)
+
+    def on(self, intensity: np.ndarray) -> PurchaseCounts:
+        """The histories on a clock that runs with the given intensity a day."""
+        total = np.cumsum(intensity)
+        return PurchaseCounts(
+            self.x,
+            total[self.last] - total[self.first],
+            total[-1] - total[self.first],
+            self.weight,
+            self.cell,
+        )
+
+
 def _codes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Whole numbers as they are; anything else through its sorted distinct values."""
     whole = values if values.dtype.kind in "iu" else values.astype(np.int64)
@@ -85,6 +130,8 @@ def distinct(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     >>> [r.tolist() for r in rows], counts.tolist()
     ([[0, 1], [5, 5]], [1.0, 2.0])
     """
+    if not len(columns[0]):
+        return columns, np.zeros(0)
     coded = [_codes(column) for column in columns]
     room = 1.0
     for _, _, size in coded:
@@ -139,6 +186,38 @@ def group_purchases(
     return PurchaseCounts(
         x.astype(float), t_x.astype(float), T.astype(float), weight, own[0] if own else None
     )
+
+
+def group_days(
+    frame: pd.DataFrame,
+    as_of: dt.date,
+    repeats: tuple[np.ndarray, np.ndarray],
+    cell: np.ndarray | None = None,
+) -> DayCounts:
+    """Group customers by frequency and the days of their first and last purchase.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        ``frequency, first_purchase, last_purchase``.
+    as_of : datetime.date
+    repeats : tuple of ndarray
+        Days, and repeat purchases of each; days without any may be left out.
+    cell : ndarray of int, optional
+    """
+    first, last = (
+        frame[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase")
+    )
+    origin = first.min()
+    own = [] if cell is None else [cell]
+    columns = [(days - origin).astype(np.int64) for days in (first, last)]
+    (*own, first, last, x), weight = distinct([*own, *columns, frame["frequency"].to_numpy()])
+    counted = np.zeros(int((np.datetime64(as_of) - origin).astype(int)) + 1)
+    counted[(repeats[0].astype("datetime64[D]") - origin).astype(int)] = repeats[1]
+    return DayCounts(
+        x.astype(float), first.astype(np.int64), last.astype(np.int64), weight,
+        origin.astype(object), as_of, counted, own[0] if own else None,
+    )  # fmt: skip
 
 
 def group_spend(n: np.ndarray, mean: np.ndarray, cell: np.ndarray | None = None) -> SpendCounts:

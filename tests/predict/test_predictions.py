@@ -12,8 +12,7 @@ from scipy import special
 from forecast import ArgumentError
 from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
 from forecast.maths import bgnbd, bgprocess, gammagamma
-from forecast.predict import ClvModel, Customers, portfolio_totals, predict_customers
-from forecast.predict import customers as customers_module
+from forecast.predict import ClvModel, Customers, population, portfolio_totals, predict_customers
 from forecast.predict.customers import score_counts
 from forecast.predict.portfolio import simulate_totals
 from forecast.predict.tables import thin
@@ -134,7 +133,7 @@ def test_purchase_quantiles_are_the_smallest_counts(
 def test_no_number_depends_on_the_block(
     world: dict[str, np.ndarray], found: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(customers_module, "BLOCK", 777)
+    monkeypatch.setattr(population, "BLOCK", 777)
     small = predict_customers(MODEL, customers(world), days=180, levels=(50, 80, 95))
     for name, values in found.items():
         assert (small[name] == values).all(), name
@@ -281,7 +280,7 @@ def test_exact_scores_of_counts(world: dict[str, np.ndarray]) -> None:
     (draw,) = BG.each_draw()
     n = np.arange(600)[None, :]
     known = customers(world, rows)
-    alive = np.exp(customers_module.log_p_alive(BG, draw, known))[:, None]
+    alive = np.exp(population.log_p_alive(BG, draw, known))[:, None]
     r, alpha, a, b = bgnbd.if_alive(*draw, x=known.x[:, None], t_x=0.0, T=known.T[:, None])
     cdf = 1.0 - alive * bgprocess.tail(r, alpha, a, b, 180.0, n + 1)
     assert scores["crps"] == pytest.approx(crps_from_cdf(cdf, future), abs=1e-9)

@@ -1,0 +1,145 @@
+"""Which model for this shop: candidates compared on rolling origins by a stated rule.
+
+At each origin a candidate's score is the logarithm of its CRPS relative to plain BG/NBD's, plus half of how
+far its total is off (the absolute logarithm of forecast over actual). Scores are averaged over origins. Of
+all candidates whose mean is within one standard error of the best (of the paired differences), the simplest
+wins. With fewer than three origins there is nothing to choose by: plain BG/NBD.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from forecast.errors import FitError
+from forecast.evaluation.candidates import Candidate
+from forecast.evaluation.origins import Origin
+from forecast.evaluation.rolling import LEAST_AGE, Rolling
+from forecast.predict import ClvModel, Customers, predict_customers
+from forecast.predict.customers import score_counts
+from forecast.summary import Histories
+
+_MODELS = ("bg-nbd", "mbg-nbd", "pareto-nbd", "mbg-cnbd-2")  # the simplest first
+CHOICES = tuple(
+    Candidate(model, seasonal, level)
+    for seasonal, level in ((False, False), (False, True), (True, False), (True, True))
+    for model in _MODELS
+)
+PLAIN = CHOICES[0]
+LEAST_ORIGINS, MOST_ORIGINS = 3, 8
+SAMPLE = 20_000  # customers who are enough to choose by
+_TOTAL_WEIGHT, _FARTHEST, _LEAST_ERROR = 0.5, 1.5, 0.01
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and why.
+
+    Attributes
+    ----------
+    candidate : Candidate
+    reason : str
+    table : list of dict
+        ``candidate, score, difference, standard_error, origins`` of each that ran at all origins, the best
+        first; ``difference`` is to the best.
+    """
+
+    candidate: Candidate
+    reason: str
+    table: list[dict[str, Any]]
+
+
+class Chooser:
+    """Compares candidates at origin after origin, on a sample of the customers.
+
+    Parameters
+    ----------
+    orders : Orders
+    candidates : sequence of Candidate
+    seed : int
+    """
+
+    def __init__(self, orders: Any, candidates: tuple[Candidate, ...] = CHOICES, seed: int = 0) -> None:
+        self._orders = orders.some(SAMPLE, seed)
+        self._candidates = candidates
+        self.rolling = Rolling(self._orders, method="mle", seed=seed)
+        self._scores: dict[str, dict[dt.date, float]] = {own.name: {} for own in candidates}
+        self._ends: dict[dt.date, dt.date] = {}
+
+    def look(self, cutoff: dt.date, end: dt.date) -> None:
+        """Score all candidates at an origin, each with what it had learned before, then let them learn."""
+        if (cutoff - self._orders.first_day).days < LEAST_AGE:
+            return
+        known, origin = self.rolling.at(cutoff, end)
+        if origin.actual["actual_purchases"].sum() > 0:
+            self._ends[cutoff] = end
+            for own in self._candidates:
+                try:
+                    self._scores[own.name][cutoff] = _score(self.rolling.corrected(own, known), origin)
+                except FitError:
+                    continue
+            for own in self._candidates:
+                self.rolling.remember(own, known, origin)
+        known.close()
+
+    def corrected(self, candidate: Candidate, rolling: Rolling, known: Histories) -> ClvModel:
+        """The model fitted on all that is known, corrected by what the sample taught."""
+        model = rolling.model(candidate, known)
+        if not candidate.level:
+            return model
+        return replace(model, calibration=self.rolling.calibration(candidate, known.as_of))
+
+    def choose(self, cutoff: dt.date) -> Choice:
+        """The choice for a forecast made at ``cutoff``, by origins whose windows had ended."""
+        cuts = sorted(cut for cut, end in self._ends.items() if end <= cutoff)[-MOST_ORIGINS:]
+        if len(cuts) < LEAST_ORIGINS:
+            return Choice(
+                PLAIN if PLAIN in self._candidates else self._candidates[0],
+                f"there are {len(cuts)} earlier origins, fewer than the {LEAST_ORIGINS} needed to compare",
+                [],
+            )
+        scores = {
+            own: np.array([self._scores[own.name].get(cut, np.nan) for cut in cuts])
+            for own in self._candidates
+        }
+        filled = {own: v for own, v in scores.items() if np.isfinite(v).all()}
+        if not filled:
+            return Choice(self._candidates[0], "no candidate ran at all origins", [])
+        best = min(filled, key=lambda own: (filled[own].mean(), self._candidates.index(own)))
+        rows, winner = [], best
+        for own in sorted(filled, key=self._candidates.index, reverse=True):
+            difference = filled[own] - filled[best]
+            error = max(float(difference.std(ddof=1)) / np.sqrt(len(cuts)), _LEAST_ERROR)
+            if difference.mean() <= error:
+                winner = own
+            rows.append(
+                {
+                    "candidate": own.name,
+                    "score": float(filled[own].mean()),
+                    "difference": float(difference.mean()),
+                    "standard_error": error,
+                    "origins": len(cuts),
+                }
+            )
+        rows.sort(key=lambda row: row["score"])
+        if winner == best:
+            reason = f"{best.name} has the best score over {len(cuts)} origins, and none simpler is as good"
+        else:
+            reason = (
+                f"{winner.name} is the simplest within one standard error of the best, {best.name}, over "
+                f"{len(cuts)} origins"
+            )
+        return Choice(winner, reason, rows)
+
+
+def _score(model: ClvModel, origin: Origin) -> float:
+    """Logarithm of the CRPS, plus half the absolute logarithm of forecast over actual."""
+    customers = Customers.from_frame(origin.histories, model)
+    outcome = origin.actual["actual_purchases"].to_numpy()
+    expected = float(predict_customers(model, customers, days=origin.days)["expected_purchases"].sum())
+    crps = float(score_counts(model, customers, outcome, days=origin.days)["crps"].mean())
+    off = min(abs(float(np.log(max(expected, 1e-9) / outcome.sum()))), _FARTHEST)
+    return float(np.log(max(crps, 1e-12))) + _TOTAL_WEIGHT * off

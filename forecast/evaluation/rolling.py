@@ -1,0 +1,113 @@
+"""Rolling origins as they are worked through: fits are made once, and every forecast leaves a record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+from forecast.errors import FitError
+from forecast.evaluation.candidates import Candidate, fit_clv
+from forecast.evaluation.levels import Record, learn, record
+from forecast.evaluation.origins import Origin, look_back
+from forecast.fitting.clock import LEAST_DAYS
+from forecast.predict import ClvModel
+from forecast.predict.calibration import Calibration
+from forecast.summary import Histories, purchase_histories
+
+WARM_UP = 8  # origins before the first that is asked for, where the log is long enough
+LEAST_AGE = 180  # days of history at an origin that may teach anything
+
+
+class Rolling:
+    """The origins of one order log, in the order of time.
+
+    Parameters
+    ----------
+    orders : Orders
+    method : str
+        How models are fitted.
+    seed : int
+    """
+
+    def __init__(self, orders: Any, method: str = "laplace", seed: int = 0) -> None:
+        self._orders, self._method, self._seed = orders, method, seed
+        self._models: dict[tuple[dt.date, str], ClvModel | FitError] = {}
+        self._records: dict[str, list[Record]] = {}
+
+    def at(self, cutoff: dt.date, end: dt.date) -> tuple[Histories, Origin]:
+        """What is known at a cut, and what happened until the end of its window."""
+        known = purchase_histories(self._orders.until(cutoff), cutoff)
+        return known, look_back(self._orders, known, cutoff, end)
+
+    def model(self, candidate: Candidate, known: Histories) -> ClvModel:
+        """The candidate as fitted on what is known, uncorrected; without a season before 14 months.
+
+        Raises
+        ------
+        FitError
+            When the data do not identify it.
+        """
+        base = replace(candidate, level=False)
+        key = (known.as_of, base.name)
+        if base.seasonal and (known.as_of - self._orders.first_day).days + 1 < LEAST_DAYS:
+            return self.model(replace(base, seasonal=False), known)  # too early for a season: none
+        if key not in self._models:
+            try:
+                self._models[key] = fit_clv(
+                    known, base.purchases, self._method, seasonal=base.seasonal, seed=self._seed
+                )
+            except FitError as error:
+                self._models[key] = error
+        found = self._models[key]
+        if isinstance(found, FitError):
+            raise found
+        return found
+
+    def corrected(self, candidate: Candidate, known: Histories) -> ClvModel:
+        """The candidate's model with what its earlier records teach, where it wants that."""
+        model = self.model(candidate, known)
+        if not candidate.level:
+            return model
+        return replace(model, calibration=self.calibration(candidate, known.as_of))
+
+    def calibration(self, candidate: Candidate, cutoff: dt.date) -> Calibration:
+        """What the candidate's records teach for a forecast made at ``cutoff``."""
+        records = self._records.get(replace(candidate, level=False).name, [])
+        return learn(records, cutoff)
+
+    def remember(self, candidate: Candidate, known: Histories, origin: Origin) -> None:
+        """Keep how the candidate's uncorrected forecast fared; once is enough."""
+        base = replace(candidate, level=False)
+        own = self._records.setdefault(base.name, [])
+        if any(old.cutoff == origin.cutoff for old in own):
+            return
+        try:
+            found = record(self.model(base, known), origin)
+        except FitError:
+            return
+        if found is not None:
+            own.append(found)
+
+
+def earlier(
+    windows: list[tuple[dt.date, dt.date]], first: dt.date, most: int = WARM_UP
+) -> list[tuple[dt.date, dt.date]]:
+    """Windows before the first one, as far apart as they are, the earliest first.
+
+    Examples
+    --------
+    >>> earlier([(dt.date(2024, 1, 1), dt.date(2024, 4, 1))], dt.date(2023, 1, 1))
+    [(datetime.date(2023, 7, 3), datetime.date(2023, 10, 2)),
+     (datetime.date(2023, 10, 2), datetime.date(2024, 1, 1))]
+    """
+    cutoff, end = windows[0]
+    length = end - cutoff
+    step = windows[1][0] - cutoff if len(windows) > 1 else length
+    found = []
+    for k in range(1, most + 1):
+        cut = cutoff - k * max(step, length)
+        if (cut - first).days < LEAST_AGE:
+            break
+        found.append((cut, cut + length))
+    return found[::-1]

@@ -1,0 +1,201 @@
+"""Who is forecast and with what: customers as arrays, and the pair of fitted models they meet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast.errors import InputError
+from forecast.fitting import Fitted
+from forecast.fitting.clock import Clock
+from forecast.predict.calibration import NONE, Calibration
+from forecast.predict.tables import Pairs, gathered
+from forecast.summary.statistics import distinct_traits
+
+BLOCK = 262_144
+MANY_CELLS = 4_096
+_NUMBERS = ("frequency", "recency", "T", "monetary_count", "monetary_value")
+
+
+@dataclass(frozen=True)
+class ClvModel:
+    """A purchase model and, where orders carry money, a spend model.
+
+    Attributes
+    ----------
+    purchases : Fitted
+    spend : Fitted or None
+    paid_share : float
+        Share of repeat purchases with a value above 0. Free ones count as purchases but bring no
+        value, so the number of purchases is thinned before it meets spend.
+    clock : Clock, optional
+        The seasonal clock on which the purchase model was fitted.
+    calibration : Calibration
+        What earlier forecasts taught: the level of the future, how unsure it is, the shape of
+        customers' distributions.
+    """
+
+    purchases: Fitted
+    spend: Fitted | None = None
+    paid_share: float = 1.0
+    clock: Clock | None = None
+    calibration: Calibration = NONE
+
+    def ahead(self, as_of: dt.date | None) -> Callable[[float], float]:
+        """From days after ``as_of`` to the purchase model's own time, the level included.
+
+        Raises
+        ------
+        InputError
+            When the model has a clock and the customers come without days.
+        """
+        if self.clock is None:
+            return lambda days: days * self.calibration.level
+        if as_of is None:
+            raise InputError(
+                "the model has a seasonal clock, and the histories come without days",
+                advice="Give first_purchase and last_purchase, as purchase_histories does.",
+            )
+        clock, begin = self.clock, as_of
+        return lambda days: clock.ahead(begin, days) * self.calibration.level
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Columns that customers need beside their histories."""
+        own = () if self.spend is None else self.spend.traits
+        return tuple(dict.fromkeys((*self.purchases.traits, *own)))
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Checked purchase histories as arrays of shape (customers,), in the model's unit of time.
+
+    Attributes
+    ----------
+    x, t_x, T : ndarray
+        Repeat purchases, recency, age.
+    n, m : ndarray, optional
+        Number and mean of valued repeat purchases; ``m`` is ignored where ``n`` is 0.
+    cell : ndarray of int, optional
+        Which traits each has, for a model with effects.
+    purchase_matrix, spend_matrix : ndarray, shape (cells, K), optional
+        The traits as each of the two models encodes them.
+    as_of : datetime.date, optional
+        Needed by a model with a clock.
+    """
+
+    x: np.ndarray
+    t_x: np.ndarray
+    T: np.ndarray
+    n: np.ndarray | None = None
+    m: np.ndarray | None = None
+    cell: np.ndarray | None = None
+    purchase_matrix: np.ndarray | None = None
+    spend_matrix: np.ndarray | None = None
+    as_of: dt.date | None = None
+
+    @classmethod
+    def from_frame(cls, histories: pd.DataFrame, model: ClvModel | None = None) -> Customers:
+        """From a frame with ``frequency, recency, T, monetary_count, monetary_value`` and traits.
+
+        Raises
+        ------
+        InputError
+            When a trait that the model needs is missing or cannot be encoded.
+        """
+        x, t_x, T, n, m = (histories[name].to_numpy(dtype=float) for name in _NUMBERS)
+        found = cls(x, t_x, T, n, m)
+        if model is None:
+            return found
+        return found.on_clock(histories, model).with_traits(histories, model)
+
+    def on_clock(self, frame: pd.DataFrame, model: ClvModel) -> Customers:
+        """The same with recency and age on the model's clock; themselves where it has none.
+
+        Raises
+        ------
+        InputError
+            When days are missing, or differ in what they say of ``as_of``.
+        """
+        if model.clock is None or not len(frame):
+            return self
+        missing = [name for name in ("first_purchase", "last_purchase") if name not in frame]
+        if missing:
+            raise InputError(
+                f"the model has a seasonal clock and needs the column{'s' if len(missing) > 1 else ''} "
+                f"{', '.join(missing)}",
+                advice="Give histories with their days, as purchase_histories makes them.",
+            )
+        first, last = (
+            frame[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase")
+        )
+        ends = first + self.T.astype(np.int64)
+        if (ends != ends[0]).any():
+            raise InputError(
+                "the histories do not end on one day",
+                advice="Make all of them with the same as_of.",
+            )
+        as_of = ends[0].astype(object)
+        age = model.clock.since(first, as_of)
+        return replace(self, t_x=age - model.clock.since(last, as_of), T=age, as_of=as_of)
+
+    def with_traits(self, frame: pd.DataFrame, model: ClvModel) -> Customers:
+        """The same with the traits that the model needs; themselves where it needs none."""
+        if not model.traits:
+            return self
+        missing = [name for name in model.traits if name not in frame]
+        if missing:
+            raise InputError(
+                f"the model needs the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+                advice="Give the traits that the model was fitted with.",
+            )
+        cell, cells = distinct_traits(frame, model.traits)
+        sizes = np.bincount(cell, minlength=len(cells))
+        matrices = [
+            None if part is None or part.effects is None else part.effects.design.matrix(cells, sizes)
+            for part in (model.purchases, model.spend)
+        ]
+        return replace(self, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, rows: slice | np.ndarray) -> Customers:
+        """Some of them."""
+        own = {
+            name: None if (v := getattr(self, name)) is None else v[rows]
+            for name in ("x", "t_x", "T", "n", "m")
+        }
+        own["as_of"] = self.as_of
+        if self.cell is None:
+            return Customers(**own)  # type: ignore[arg-type]
+        used, cell = np.unique(self.cell[rows], return_inverse=True)
+        matrices = [None if m is None else m[used] for m in (self.purchase_matrix, self.spend_matrix)]
+        return Customers(**own, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])  # type: ignore[arg-type]
+
+    @property
+    def block(self) -> int:
+        """How many to take at once: fewer where each may have parameters of its own."""
+        return BLOCK if self.cell is None or int(self.cell.max(initial=0)) < MANY_CELLS else BLOCK // 16
+
+    def pairs(self, fitted: Fitted) -> Pairs:
+        """Their distinct histories, as far as live customers of the model differ by them."""
+        return Pairs.of(fitted, self.x, self.t_x, self.T, self.cell)
+
+    def spend(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """``(n, n m)``, or None where orders carry no money."""
+        if self.n is None or self.m is None:
+            return None
+        return self.n, np.where(self.n > 0, self.n * np.nan_to_num(self.m), 0.0)
+
+
+def log_p_alive(fitted: Fitted, draw: tuple[Any, ...], customers: Customers) -> np.ndarray:
+    """Log of the chance to be a customer still, shape (customers,)."""
+    own = gathered(draw, customers.cell)
+    odds = fitted.spec.formulas.log_odds_left(*own, x=customers.x, t_x=customers.t_x, T=customers.T)
+    return -np.logaddexp(0.0, odds)
