@@ -28,7 +28,7 @@ _HOMES = {
     "Histories": "forecast.summary",
     "historical_clv": "forecast.history",
     "History": "forecast.history",
-    "fit": "forecast.model",
+    "fit": "forecast.training",
     "load": "forecast.model",
     "Model": "forecast.model",
     "backtest": "forecast.evaluation.backtest",
@@ -87,11 +87,12 @@ if TYPE_CHECKING:
     from forecast.evaluation.priorcheck import prior_predictive
     from forecast.history import History, historical_clv
     from forecast.interop import from_lifetimes
-    from forecast.model import Model, fit, load
+    from forecast.model import Model, load
     from forecast.orders import Orders, Reconciliation, read_orders
     from forecast.orders.sufficiency import sufficiency
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.summary import Histories, purchase_histories
+    from forecast.training import fit
 
 
 def __getattr__(name: str) -> Any:

@@ -51,6 +51,7 @@ def model_card(model: Any, name: str) -> str:
         f"{row.lower_95:.4g} to {row.upper_95:.4g} |"
         for row in model.summary().itertuples()
     ]
+    lines += _chosen(model)
     lines += _effects(model)
     lines += ["", "## Definitions", "", *_definitions(model), "", "## Data", ""]
     lines += [
@@ -58,6 +59,55 @@ def model_card(model: Any, name: str) -> str:
     ]
     lines += [f"- fingerprint of the purchases: `{p['fingerprint']}`", ""]
     return "\n".join(lines)
+
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+
+
+def _chosen(model: Any) -> list[str]:
+    """Why this model, what its season does, and what earlier forecasts taught, in sentences."""
+    lines: list[str] = []
+    choice = model.provenance.get("choice") or {}
+    if choice.get("table") or choice.get("reason", "") != "asked for by name":
+        lines += ["", "## Choice", "", f"{choice.get('candidate', '')}: {choice.get('reason', '')}.", ""]
+    if choice.get("table"):
+        lines += [
+            "Score: logarithm of the CRPS of customers' purchases plus half the absolute logarithm of "
+            "forecast over actual total, the mean over origins; smaller is better.",
+            "",
+            "| candidate | score | behind the best | standard error |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            "| {candidate} | {score:.4f} | {difference:.4f} | {standard_error:.4f} |".format(**row)
+            for row in choice["table"]
+        ]
+    clock = model.clv.clock
+    if clock is not None:
+        swing = clock.swing()
+        lines += [
+            "",
+            "## Season",
+            "",
+            f"Customers buy {swing['peak']:.2f} times as often as on average in "
+            f"{_MONTHS[swing['peak_month'] - 1]} and {swing['low']:.2f} times in "
+            f"{_MONTHS[swing['low_month'] - 1]}. Purchase parameters are in days of average season.",
+        ]
+    taught = model.clv.calibration
+    if taught.level_sd > 0.0:
+        number = len(taught.facts.get("origins", []))
+        lines += [
+            "",
+            "## Level",
+            "",
+            f"Learned from {number} earlier quarters: time ahead is multiplied by {taught.level:.3f}, and "
+            f"totals are taken to be off by {taught.level_sd:.1%} (one standard deviation) for reasons that "
+            "no customer's history shows.",
+        ]
+    return lines
 
 
 def _effects(model: Any) -> list[str]:

@@ -110,7 +110,15 @@ def build_parser() -> argparse.ArgumentParser:
     fit = command("fit", "Fit a model and save it.", "forecast fit orders.csv --name shop --as-of 2026-09-30")
     _add_orders(fit)
     fit.add_argument("--name", required=True, help="name of the model")
-    fit.add_argument("--purchases", default="bg-nbd", choices=["bg-nbd", "nbd"], help="(default: bg-nbd)")
+    fit.add_argument(
+        "--purchases",
+        default="auto",
+        metavar="MODEL",
+        help="auto, nbd, bg-nbd, mbg-nbd, pareto-nbd, bg-cnbd-K or mbg-cnbd-K (default: auto)",
+    )
+    fit.add_argument(
+        "--seasonal", choices=["auto", "yes", "no"], help="a seasonal clock (default: auto; no with a MODEL)"
+    )
     fit.add_argument(
         "--method", default="laplace", choices=["laplace", "nuts", "mle"], help="(default: laplace)"
     )
@@ -252,6 +260,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
                 models=o.models,
                 as_of=o.as_of,
                 purchases=o.purchases,
+                seasonal=o.seasonal,
                 method=o.method,
                 priors=o.priors,
                 by=o.by,

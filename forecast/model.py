@@ -1,12 +1,10 @@
-"""A fitted model with its provenance: fit it, look at it, score with it, save it, load it."""
+"""A fitted model with its provenance: look at it, score with it, save it, load it."""
 
 from __future__ import annotations
 
 import datetime as dt
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,111 +12,16 @@ import pandas as pd
 
 from forecast.card import effect_table, model_card, parameter_table
 from forecast.errors import ArgumentError, StoreError
-from forecast.evaluation.candidates import fit_clv
-from forecast.fitting import GAMMA_GAMMA, Fitted, check_method, purchase_model
-from forecast.fitting.design import check_covariates, covariate_column
+from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
+from forecast.fitting.clock import Clock
 from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
+from forecast.predict.calibration import NONE, Calibration
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
-from forecast.summary import Histories, purchase_histories
+from forecast.summary import purchase_histories
 from forecast.summary.histories import check_orders
 
 _MUST_MATCH = ("currency", "value_policy", "zero_value")
-
-
-def fit(
-    orders: Any,
-    as_of: Any = None,
-    *,
-    purchases: str = "bg-nbd",
-    method: str = "laplace",
-    priors: Any = None,
-    by: str | None = None,
-    covariates: Any = None,
-    seed: int = 0,
-    name: str | None = None,
-    progress: bool = False,
-) -> Model:
-    """Fit a purchase model and, where orders carry money, Gamma-Gamma spend.
-
-    Parameters
-    ----------
-    orders : Orders
-    as_of : date or ISO string, optional
-        Last day to learn from, inclusive; the latest order day by default.
-    purchases : {'bg-nbd', 'nbd'}
-    method : {'laplace', 'nuts', 'mle'}
-        Draws of the posterior, quick or by PyMC's sampler, or the maximum of the likelihood with
-        standard errors.
-    priors : mapping, optional
-        Overrides of the weak priors: ``{"log_r": {"mean": 0.0, "sd": 1.0}}``, on parameters scaled by
-        the mean age and the mean value.
-    by : str, optional
-        A column of the orders (channel, country, first product), taken from the first order. Its groups
-        get purchase and spend parameters of their own, partially pooled: thin groups shrink to the whole.
-    covariates : mapping, optional
-        Columns of the orders by what they act on: ``{"rate": ["channel"], "dropout": ["channel"],
-        "spend": ["country"]}``. Numbers are standardised, words become one column a level.
-    seed : int
-    name : str, optional
-        Kept in the model.
-    progress : bool
-        Show a bar while ``nuts`` samples.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    ArgumentError
-        When ``as_of``, the model or the method cannot be meant.
-    InputError
-        When ``as_of`` is before the first order, or a covariate is blank, constant or has too many levels.
-    FitError
-        When the data do not identify the model: no repeat purchases, no spread, a flat likelihood.
-
-    Examples
-    --------
-    >>> import forecast
-    >>> model = fit(forecast.read_orders(forecast.cdnow(), currency="USD"), as_of="1997-09-30")
-    >>> model
-    <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
-    """
-    check_method(method)
-    known = [*purchase_model(purchases).effects, *GAMMA_GAMMA.effects]
-    checked = check_covariates(covariates, known)
-    columns = [covariate_column(column) for own in checked.values() for column in own]
-    histories = purchase_histories(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
-    found = fit_clv(
-        histories, purchases, method, priors=priors, by=by, covariates=checked, seed=seed, progress=progress
-    )
-    told = {**_provenance(orders, histories, seed), "by": by, "covariates": checked}
-    return Model(found, told, name=name)
-
-
-def _provenance(orders: Any, histories: Histories, seed: int) -> dict[str, Any]:
-    reconciliation = orders.reconciliation
-    return {
-        "as_of": histories.as_of.isoformat(),
-        "first_day": orders.first_day.isoformat(),
-        "customers": len(histories),
-        "orders_after_as_of": histories.after_as_of,
-        "currency": orders.currency,
-        "timezone": orders.timezone,
-        "value_policy": orders.value_policy,
-        "zero_value": orders.zero_value,
-        "dialect": orders.dialect,
-        "identity": "customer_id as given",
-        "fingerprint": orders.until(histories.as_of).fingerprint,
-        "reconciliation": reconciliation.summary(),
-        "time_unit": "days",
-        "seed": seed,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("clv-forecast", "numpy", "scipy", "duckdb")},
-        },
-    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,6 +269,8 @@ class Model:
             "purchases": self.purchases.to_dict(),
             "spend": None if self.spend is None else self.spend.to_dict(),
             "paid_share": self.clv.paid_share,
+            "clock": None if self.clv.clock is None else self.clv.clock.to_dict(),
+            "calibration": self.clv.calibration.to_dict(),
             "provenance": self.provenance,
             "summary": {
                 "model": self.title,
@@ -397,7 +302,15 @@ def load(path: Any) -> Model:
         spec = purchase_model(payload["purchases"]["model"])
         purchases = Fitted.from_dict(spec, payload["purchases"])
         spend = None if payload["spend"] is None else Fitted.from_dict(GAMMA_GAMMA, payload["spend"])
-        clv = ClvModel(purchases, spend, float(payload["paid_share"]))
+        clock = payload.get("clock")
+        taught = payload.get("calibration")  # models of the first version have neither
+        clv = ClvModel(
+            purchases,
+            spend,
+            float(payload["paid_share"]),
+            None if clock is None else Clock.from_dict(clock),
+            NONE if taught is None else Calibration.from_dict(taught),
+        )
         return Model(clv, payload["provenance"], artifact.name, artifact.version)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(

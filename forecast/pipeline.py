@@ -17,7 +17,6 @@ from forecast.errors import ArgumentError, InputError
 from forecast.evaluation.backtest import backtest as run_backtest
 from forecast.fitting.priors import read_priors
 from forecast.history import historical_clv
-from forecast.model import fit as fit_model
 from forecast.model import load
 from forecast.orders import Orders, read_orders
 from forecast.orders.sufficiency import silence_notes, sufficiency
@@ -57,6 +56,7 @@ from forecast.store.artifacts import (
 from forecast.store.guarding import output_folder, protect
 from forecast.store.writing import write_table, write_text
 from forecast.summary import purchase_histories
+from forecast.training import fit as fit_model
 
 Progress = Callable[[str, int, int], None]
 _BATCH = 262_144
@@ -162,7 +162,8 @@ def fit(
     *,
     models: Any = "models",
     as_of: Any = None,
-    purchases: str = "bg-nbd",
+    purchases: str = "auto",
+    seasonal: str | None = None,
     method: str = "laplace",
     priors: Any = None,
     by: str | None = None,
@@ -176,6 +177,7 @@ def fit(
     overrides = None if priors is None else read_priors(priors)
     options: dict[str, Any] = {
         "purchases": purchases,
+        "seasonal": seasonal,
         "method": method,
         "priors": overrides,
         "by": by,

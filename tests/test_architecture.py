@@ -22,7 +22,7 @@ FLOORS = [
     {"evaluation", "store"},
     {"card"},
     {"model", "estimating"},
-    {"reports", "estimators", "interop", "datasets"},
+    {"training", "reports", "estimators", "interop", "datasets"},
     {"pipeline"},
     {"demonstration"},
     {"cli"},

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from forecast.errors import FitError
-from forecast.evaluation.candidates import Candidate
+from forecast.errors import ArgumentError, FitError
+from forecast.evaluation.candidates import AUTO, Candidate
 from forecast.evaluation.origins import Origin
-from forecast.evaluation.rolling import LEAST_AGE, Rolling
+from forecast.evaluation.rolling import LEAST_AGE, WARM_UP, Rolling
 from forecast.predict import ClvModel, Customers, predict_customers
+from forecast.predict.calibration import Calibration
 from forecast.predict.customers import score_counts
 from forecast.summary import Histories
 
@@ -30,6 +31,7 @@ CHOICES = tuple(
 )
 PLAIN = CHOICES[0]
 LEAST_ORIGINS, MOST_ORIGINS = 3, 8
+STEP = 91  # days of the windows by which a fit chooses
 SAMPLE = 20_000  # customers who are enough to choose by
 _TOTAL_WEIGHT, _FARTHEST, _LEAST_ERROR = 0.5, 1.5, 0.01
 
@@ -86,11 +88,14 @@ class Chooser:
         known.close()
 
     def corrected(self, candidate: Candidate, rolling: Rolling, known: Histories) -> ClvModel:
-        """The model fitted on all that is known, corrected by what the sample taught."""
-        model = rolling.model(candidate, known)
-        if not candidate.level:
-            return model
-        return replace(model, calibration=self.rolling.calibration(candidate, known.as_of))
+        """The model fitted on all that is known, with what the sample taught.
+
+        Every choice learns how far its totals were off, so that their intervals hold; only one with a level
+        also moves the forecast.
+        """
+        return replace(
+            rolling.model(candidate, known), calibration=self.rolling.calibration(candidate, known.as_of)
+        )
 
     def choose(self, cutoff: dt.date) -> Choice:
         """The choice for a forecast made at ``cutoff``, by origins whose windows had ended."""
@@ -143,3 +148,66 @@ def _score(model: ClvModel, origin: Origin) -> float:
     crps = float(score_counts(model, customers, outcome, days=origin.days)["crps"].mean())
     off = min(abs(float(np.log(max(expected, 1e-9) / outcome.sum()))), _FARTHEST)
     return float(np.log(max(crps, 1e-12))) + _TOTAL_WEIGHT * off
+
+
+def check_seasonal(seasonal: str | None, purchases: str) -> str:
+    """Whether there is to be a season: ``auto`` unless a model is named and nothing is said.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none of ``auto``, ``yes``, ``no``.
+    """
+    if seasonal is None:
+        return "auto" if purchases == AUTO else "no"
+    if seasonal not in ("auto", "yes", "no"):
+        raise ArgumentError(f"seasonal is {seasonal!r}", advice="Choose auto, yes or no.")
+    return seasonal
+
+
+def choose_model(
+    orders: Any, as_of: dt.date, purchases: str = "auto", seasonal: str = "auto", seed: int = 0
+) -> tuple[Choice, Calibration]:
+    """The choice for a forecast from ``as_of``, by quarters of 91 days that had ended by then.
+
+    Parameters
+    ----------
+    orders : Orders
+    as_of : datetime.date
+    purchases : str
+        A model's name, or ``auto``.
+    seasonal : {'auto', 'yes', 'no'}
+    seed : int
+
+    Returns
+    -------
+    Choice
+    Calibration
+        What the chosen candidate's earlier forecasts teach.
+    """
+    wanted = tuple(
+        own
+        for own in (CHOICES if purchases == AUTO else _variants(purchases))
+        if seasonal == "auto" or own.seasonal == (seasonal == "yes")
+    )
+    known = orders.until(as_of)
+    chooser = Chooser(known, wanted, seed)
+    end = as_of
+    windows: list[tuple[dt.date, dt.date]] = []
+    while len(windows) < MOST_ORIGINS + WARM_UP // 2:
+        cutoff = end - dt.timedelta(days=STEP)
+        if (cutoff - known.first_day).days < LEAST_AGE:
+            break
+        windows.append((cutoff, end))
+        end = cutoff
+    for cutoff, ends in reversed(windows):
+        chooser.look(cutoff, ends)
+    choice = chooser.choose(as_of)
+    return choice, chooser.rolling.calibration(choice.candidate, as_of)
+
+
+def _variants(purchases: str) -> tuple[Candidate, ...]:
+    return tuple(
+        Candidate(purchases, seasonal, level)
+        for seasonal, level in ((False, False), (False, True), (True, False), (True, True))
+    )

@@ -77,7 +77,7 @@ def record(model: ClvModel, origin: Origin) -> Record | None:
     return Record(origin.cutoff, origin.end, error, actual, pit, len(customers), clocked)
 
 
-def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
+def learn(records: Sequence[Record], cutoff: dt.date, corrects: bool = True) -> Calibration:
     """The calibration of a forecast made at ``cutoff``.
 
     Parameters
@@ -85,6 +85,8 @@ def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
     records : sequence of Record
         Of the same candidate; those whose window ends after ``cutoff`` are not looked at.
     cutoff : datetime.date
+    corrects : bool
+        Without it the forecast stays as it is, and only how far totals were off is learned.
 
     Returns
     -------
@@ -105,11 +107,11 @@ def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
         squares += max((own.error - mean) ** 2 - 1.0 / own.actual, 0.0)
         gain = variance / (variance + measured)
         mean, variance = mean + gain * (error - mean), variance * (1.0 - gain)
-        mean, variance = _KEEPS * mean, _KEEPS**2 * variance + _MOVES**2
+        mean, variance = _KEEPS * mean * corrects, _KEEPS**2 * variance + _MOVES**2
     sd = float(np.sqrt((_WORTH * _USUAL**2 + squares) / (_WORTH + len(known))))
     weight = np.array([own.customers * _FADES ** (len(known) - 1 - i) for i, own in enumerate(known)])
     knots, warped = np.array([0.0, 1.0]), np.array([0.0, 1.0])
-    if len(known):
+    if len(known) and corrects:
         knots = GRID
         total = weight @ np.array([own.pit for own in known]) + _IDENTITY_WORTH * GRID
         warped = total / total[-1]

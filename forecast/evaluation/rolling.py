@@ -74,7 +74,7 @@ class Rolling:
     def calibration(self, candidate: Candidate, cutoff: dt.date) -> Calibration:
         """What the candidate's records teach for a forecast made at ``cutoff``."""
         records = self._records.get(replace(candidate, level=False).name, [])
-        return learn(records, cutoff)
+        return learn(records, cutoff, candidate.level)
 
     def remember(self, candidate: Candidate, known: Histories, origin: Origin) -> None:
         """Keep how the candidate's uncorrected forecast fared; once is enough."""

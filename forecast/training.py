@@ -1,0 +1,135 @@
+"""From orders to a fitted model: choose, fit, and write down where it comes from."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+from forecast.evaluation.candidates import AUTO, Candidate, fit_clv
+from forecast.evaluation.choosing import Choice, check_seasonal, choose_model
+from forecast.fitting import GAMMA_GAMMA, check_method, purchase_model
+from forecast.fitting.design import check_covariates, covariate_column
+from forecast.model import Model
+from forecast.predict.calibration import NONE
+from forecast.summary import Histories, purchase_histories
+
+
+def fit(
+    orders: Any,
+    as_of: Any = None,
+    *,
+    purchases: str = "auto",
+    method: str = "laplace",
+    seasonal: str | None = None,
+    priors: Any = None,
+    by: str | None = None,
+    covariates: Any = None,
+    seed: int = 0,
+    name: str | None = None,
+    progress: bool = False,
+) -> Model:
+    """Fit a purchase model and, where orders carry money, Gamma-Gamma spend.
+
+    Parameters
+    ----------
+    orders : Orders
+    as_of : date or ISO string, optional
+        Last day to learn from, inclusive; the latest order day by default.
+    purchases : str
+        ``auto`` compares models, seasons and levels on earlier quarters and keeps what its totals were off
+        by; a name (``bg-nbd``, ``mbg-nbd``, ``pareto-nbd``, ``nbd``, ``mbg-cnbd-2`` …) is that model, plain.
+    seasonal : {'auto', 'yes', 'no'}, optional
+        A seasonal clock; with a model's name ``no`` unless said otherwise.
+    method : {'laplace', 'nuts', 'mle'}
+        Draws of the posterior, quick or by PyMC's sampler, or the maximum of the likelihood with
+        standard errors.
+    priors : mapping, optional
+        Overrides of the weak priors: ``{"log_r": {"mean": 0.0, "sd": 1.0}}``, on parameters scaled by
+        the mean age and the mean value.
+    by : str, optional
+        A column of the orders (channel, country, first product), taken from the first order. Its groups
+        get purchase and spend parameters of their own, partially pooled: thin groups shrink to the whole.
+    covariates : mapping, optional
+        Columns of the orders by what they act on: ``{"rate": ["channel"], "dropout": ["channel"],
+        "spend": ["country"]}``. Numbers are standardised, words become one column a level.
+    seed : int
+    name : str, optional
+        Kept in the model.
+    progress : bool
+        Show a bar while ``nuts`` samples.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ArgumentError
+        When ``as_of``, the model or the method cannot be meant.
+    InputError
+        When ``as_of`` is before the first order, or a covariate is blank, constant or has too many levels.
+    FitError
+        When the data do not identify the model: no repeat purchases, no spread, a flat likelihood.
+
+    Examples
+    --------
+    >>> import forecast
+    >>> model = fit(forecast.read_orders(forecast.cdnow(), currency="USD"), as_of="1997-09-30")
+    >>> model
+    <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
+    """
+    check_method(method)
+    season = check_seasonal(seasonal, purchases)
+    known = [*purchase_model("bg-nbd" if purchases == AUTO else purchases).effects, *GAMMA_GAMMA.effects]
+    checked = check_covariates(covariates, known)
+    columns = [covariate_column(column) for own in checked.values() for column in own]
+    histories = purchase_histories(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
+    choice = Choice(Candidate(purchases, season == "yes"), "asked for by name", [])
+    calibration = NONE
+    if purchases == AUTO or season == "auto":
+        choice, calibration = choose_model(orders, histories.as_of, purchases, season, seed)
+    found = fit_clv(
+        histories,
+        choice.candidate.purchases,
+        method,
+        priors=priors,
+        by=by,
+        covariates=checked,
+        seasonal=choice.candidate.seasonal,
+        seed=seed,
+        progress=progress,
+    )
+    found = replace(found, calibration=calibration)
+    told = {
+        **_provenance(orders, histories, seed),
+        "by": by,
+        "covariates": checked,
+        "choice": {"candidate": choice.candidate.name, "reason": choice.reason, "table": choice.table},
+    }
+    return Model(found, told, name=name)
+
+
+def _provenance(orders: Any, histories: Histories, seed: int) -> dict[str, Any]:
+    reconciliation = orders.reconciliation
+    return {
+        "as_of": histories.as_of.isoformat(),
+        "first_day": orders.first_day.isoformat(),
+        "customers": len(histories),
+        "orders_after_as_of": histories.after_as_of,
+        "currency": orders.currency,
+        "timezone": orders.timezone,
+        "value_policy": orders.value_policy,
+        "zero_value": orders.zero_value,
+        "dialect": orders.dialect,
+        "identity": "customer_id as given",
+        "fingerprint": orders.until(histories.as_of).fingerprint,
+        "reconciliation": reconciliation.summary(),
+        "time_unit": "days",
+        "seed": seed,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("clv-forecast", "numpy", "scipy", "duckdb")},
+        },
+    }
