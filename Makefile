@@ -1,10 +1,10 @@
 # Works on a fresh clone with python3 (3.11 or newer), make and a package index. Each target creates and
-# reuses .venv; test-newer has .venv-newer.
+# reuses .venv; test-newer has .venv-newer, bench-posterior .venv-peers as well.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks bench clean
+.PHONY: demo test test-newer lint format notebooks bench bench-posterior clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,5 +39,8 @@ notebooks: $(VENV)/.tested
 bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/speed.py
 
+bench-posterior: $(VENV)/.tested
+	$(BIN)/python benchmarks/posterior.py
+
 clean:
-	rm -rf $(VENV) .venv-newer demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newer .venv-peers demo build dist .pytest_cache .mypy_cache .ruff_cache

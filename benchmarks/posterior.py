@@ -1,0 +1,544 @@
+"""Posteriors beside pymc-marketing: fits, draws, scores with intervals, and the memory they take.
+
+pymc-marketing lives in a virtual environment of its own (``.venv-peers``), made here; it is no dependency of
+the project. Every task runs in a process of its own, one after the other, and its process tree is watched:
+it is ended when it takes more memory or time than allowed, which is a result like any other.
+
+    python benchmarks/posterior.py                                       # writes benchmarks/POSTERIOR.md
+    python benchmarks/posterior.py --sizes 1000 10000 --largest 100000   # a quick look, writes nothing
+    python benchmarks/posterior.py --keep FILE     # measures again only what others disturbed or is missing
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from speed import DAYS, HORIZON, LAST_DAY, SPEND, TRUTH, _memory, machine, make_customers
+
+HERE = Path(__file__).parent
+HOME = HERE.parent
+PEERS = HOME / ".venv-peers"
+RESULTS = HERE / "POSTERIOR.md"
+SIZES = (1_000, 10_000, 50_000, 94_000, 200_000)
+BATCH = 262_144
+PEER_DRAWS = 4000
+COMPANY = 0.3  # cores; with more used by others a time is marked
+
+
+def make_histories(size: int) -> pd.DataFrame:
+    """Simulated customers with the columns of a frame of histories."""
+    frame = make_customers(size)
+    first = (LAST_DAY - pd.to_timedelta(frame["T"], unit="D")).astype("datetime64[s]")
+    value = frame["monetary_value"].fillna(0.0) * frame["monetary_count"] + 20.0
+    return frame.assign(
+        customer_id=np.arange(size),
+        first_purchase=first,
+        last_purchase=(first + pd.to_timedelta(frame["recency"], unit="D")).astype("datetime64[s]"),
+        historical_value=value,
+    )
+
+
+# --- our tasks: what is prepared, then what is timed ------------------------------------------------------
+
+Timed = Callable[[], dict[str, Any]]
+
+
+def _purchases(path: Path) -> tuple[np.ndarray, ...]:
+    frame = pd.read_parquet(path, columns=["frequency", "recency", "T"])
+    return tuple(frame[name].to_numpy() for name in frame)
+
+
+def _fit(path: Path, method: str) -> Timed:
+    from forecast.fitting import fit_purchases, purchase_model
+    from forecast.summary.statistics import group_purchases
+
+    arrays = _purchases(path)
+
+    def run() -> dict[str, Any]:
+        found = fit_purchases(purchase_model("bg-nbd"), group_purchases(*arrays), method)
+        kept = {name: found.extra[name] for name in ("k_hat", "ess_bulk", "r_hat") if name in found.extra}
+        draws = len(next(iter(found.draws.values())))
+        return {"parameters": found.parameters, "draws": draws, "verdict": found.verdict.code, **kept}
+
+    return run
+
+
+def laplace(path: Path) -> Timed:
+    """Grouping, mode, 1,000 weighted draws."""
+    return _fit(path, "laplace")
+
+
+def nuts(path: Path) -> Timed:
+    """Grouping, four chains, and PyMC's import, which every such fit pays."""
+    return _fit(path, "nuts")
+
+
+def save(path: Path) -> Timed:
+    """Not measured: fits the models that are scored, and the posterior given to pymc-marketing."""
+    from forecast.fitting import fit_purchases, fit_spend, purchase_model
+    from forecast.fitting.laplace import fit_laplace
+    from forecast.fitting.priors import resolve_priors
+    from forecast.fitting.problem import purchase_problem
+    from forecast.summary.statistics import group_purchases, group_spend
+
+    frame = pd.read_parquet(path)
+    counts = group_purchases(*(frame[name].to_numpy() for name in ("frequency", "recency", "T")))
+    spec = purchase_model("bg-nbd")
+
+    def run() -> dict[str, Any]:
+        spend = group_spend(frame["monetary_count"].to_numpy(), frame["monetary_value"].to_numpy())
+        parts = (fit_purchases(spec, counts, "laplace"), fit_spend(spend, method="laplace"))
+        path.with_name("model.json").write_text(json.dumps([part.to_dict() for part in parts]))
+        priors = resolve_priors(spec.unconstrained)
+        many = fit_laplace(purchase_problem(spec, counts), priors, draws=PEER_DRAWS)
+        pd.DataFrame(many.draws).to_csv(path.with_name("draws.csv"), index=False)
+        frame[["customer_id", "frequency", "recency", "T"]].to_csv(path.with_name("peer.csv"), index=False)
+        return {}
+
+    return run
+
+
+def _model(path: Path, every_draw: bool = False) -> Any:
+    from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
+    from forecast.predict import ClvModel
+
+    class EveryDraw(Fitted):
+        """A posterior of which predictions use every draw, where ours take as many as they need."""
+
+        def predictive_draws(self) -> tuple[list[tuple[float, ...]], np.ndarray]:
+            return self.thinned(len(self.each_draw()))
+
+    kind = EveryDraw if every_draw else Fitted
+    purchases, spend = json.loads(path.with_name("model.json").read_text())
+    specs = (purchase_model("bg-nbd"), GAMMA_GAMMA)
+    parts = (kind.from_dict(spec, data) for spec, data in zip(specs, (purchases, spend), strict=True))
+    return ClvModel(*parts)
+
+
+def score(path: Path) -> Timed:
+    """All customers in memory, results too."""
+    from forecast.predict import Customers, predict_customers
+
+    model, frame = _model(path), pd.read_parquet(path)
+
+    def run() -> dict[str, Any]:
+        found = predict_customers(model, Customers.from_frame(frame), days=HORIZON, levels=(80.0, 95.0))
+        used = len(model.purchases.predictive_draws()[0])
+        return {"total": float(found["expected_purchases"].sum()), "columns": len(found), "used": used}
+
+    return run
+
+
+def _stream(path: Path, every_draw: bool) -> Timed:
+    import pyarrow.parquet as pq
+
+    from forecast.predict import score_table
+    from forecast.store.writing import TableWriter
+
+    model = _model(path, every_draw)
+
+    def run() -> dict[str, Any]:
+        total = 0.0
+        with (
+            tempfile.TemporaryDirectory(dir=path.parent) as folder,
+            TableWriter(Path(folder) / "scores.parquet") as writer,
+        ):
+            for batch in pq.ParquetFile(path).iter_batches(BATCH):
+                table = score_table(model, batch.to_pandas(), as_of=LAST_DAY.date(), days=HORIZON)
+                total += float(table["expected_purchases"].sum())
+                writer.write(table)
+        return {"total": total, "used": len(model.purchases.predictive_draws()[0])}
+
+    return run
+
+
+def stream(path: Path) -> Timed:
+    """Block by block from one Parquet file into another, as `forecast score` does."""
+    return _stream(path, every_draw=False)
+
+
+def stream_every(path: Path) -> Timed:
+    """The same with every one of the 1,000 draws in every customer's distribution."""
+    return _stream(path, every_draw=True)
+
+
+TASKS: dict[str, Callable[[Path], Timed]] = {
+    f.__name__: f for f in (laplace, nuts, save, score, stream, stream_every)
+}
+
+
+def run_task(name: str, path: Path, repeats: int) -> dict[str, Any]:
+    run = TASKS[name](path)
+    held, seconds, note = _memory("VmRSS"), [], {}
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        note = run()
+        seconds.append(time.perf_counter() - begin)
+    return {"seconds": seconds, "note": note, "held_mb": held / 1024, "peak_mb": _memory("VmHWM") / 1024}
+
+
+# --- watching processes ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: ``seconds`` is the median, NaN where it ended early and ``ended`` says why."""
+
+    seconds: float
+    peak_mb: float
+    company: float
+    ended: str = ""
+    note: dict[str, Any] | None = None
+    held_mb: float = float("nan")
+
+    def __getitem__(self, key: str) -> Any:
+        return (self.note or {}).get(key)
+
+    @property
+    def done(self) -> bool:
+        return not self.ended
+
+
+def _tree(root: int) -> list[int]:
+    """A process and all that descend from it."""
+    parents: dict[int, list[int]] = {}
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            try:
+                parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+            parents.setdefault(parent, []).append(int(place.name))
+    found, waiting = [], [root]
+    while waiting:
+        found.append(waiting.pop())
+        waiting += parents.get(found[-1], [])
+    return found
+
+
+def _held_mb(pids: list[int]) -> float:
+    """Memory of processes; pages that they share count once (proportional set size)."""
+    total = 0
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+def _busy() -> float:
+    """Seconds that all cores were busy since the machine started."""
+    fields = [int(v) for v in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]]
+    return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6]) / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def watch(command: list[str], memory_gb: float, cap: float) -> Outcome:
+    """Run a command that prints JSON last; end it and its children when it takes too much."""
+    begin, busy, own = time.perf_counter(), _busy(), _own()
+    peak, ended = 0.0, ""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+        while process.poll() is None:
+            looked = time.perf_counter()
+            peak = max(peak, _held_mb(_tree(process.pid)))
+            looked = time.perf_counter() - looked
+            if peak > memory_gb * 1024:
+                ended = "memory"
+            elif time.perf_counter() - begin > cap:
+                ended = "time"
+            if ended:
+                os.killpg(process.pid, signal.SIGKILL)  # the group that was started here, nothing else
+                process.wait()
+                break
+            time.sleep(max(0.05, 30.0 * looked))  # looking takes time of the cores that are measured
+        passed = time.perf_counter() - begin
+        company = max(0.0, (_busy() - busy - (_own() - own)) / passed)
+        out.seek(0)
+        err.seek(0)
+        lines, complaint = out.read().splitlines(), err.read().strip().splitlines()
+    if ended:
+        return Outcome(float("nan"), peak, company, ended)
+    if process.returncode:
+        return Outcome(float("nan"), peak, company, (complaint or ["no word"])[-1][:80])
+    found = json.loads(lines[-1])
+    versions = {name: found[name] for name in ("python", "pymc-marketing", "pymc", "arviz") if name in found}
+    return Outcome(
+        float(np.median(found["seconds"])), found.get("peak_mb", peak), company, "",
+        {**found["note"], "versions": versions}, found.get("held_mb", float("nan")),
+    )  # fmt: skip
+
+
+# --- the run ------------------------------------------------------------------------------------------
+
+
+def peers_python() -> str:
+    """The interpreter of the peers' environment, which is made when it is missing."""
+    python = PEERS / "bin" / "python"
+    if not python.exists():
+        newer = subprocess.run(
+            ["bash", str(HOME / ".ci" / "newer"), "find"], capture_output=True, text=True, check=False
+        )
+        base = newer.stdout.strip() or sys.executable
+        subprocess.run([base, "-m", "venv", str(PEERS)], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "pymc-marketing"]
+        subprocess.run([str(python), *install], check=True)
+    return str(python)
+
+
+class Bench:
+    """Runs tasks and remembers what became of them."""
+
+    def __init__(self, folder: Path, memory_gb: float, cap: float, keep: Path | None = None) -> None:
+        self.folder, self.memory_gb, self.cap, self.keep = folder, memory_gb, cap, keep
+        self.found: dict[tuple[str, int], Outcome] = {}
+        if keep is not None and keep.exists():
+            self.found = {(n, s): Outcome(**o) for n, s, o in json.loads(keep.read_text())}
+        self.theirs = peers_python()
+
+    def good(self, name: str, size: int) -> bool:
+        """Whether there is an earlier result that nobody disturbed."""
+        found = self.found.get((name, size))
+        return found is not None and found.company <= COMPANY and found.ended in ("", "memory", "time")
+
+    def path(self, size: int) -> Path:
+        path = self.folder / str(size) / "customers.parquet"
+        if not path.exists():
+            path.parent.mkdir()
+            make_histories(size).to_parquet(path, index=False)
+            self.run("save", size)
+        return path
+
+    def _note(self, name: str, size: int, outcome: Outcome) -> Outcome:
+        self.found[name, size] = outcome
+        shown = f"{outcome.seconds:8.2f} s" if outcome.done else f"ended: {outcome.ended}"
+        print(f"  {name:<14}{size:>10,}  {shown}  {outcome.peak_mb:8,.0f} MB  "
+              f"others {outcome.company:.1f} cores", flush=True)  # fmt: skip
+        if self.keep is not None:
+            self.keep.write_text(json.dumps([(n, s, asdict(o)) for (n, s), o in self.found.items()]))
+        return outcome
+
+    def run(self, name: str, size: int, repeats: int = 1, cap: float = 1200.0) -> None:
+        if self.good(name, size) and name != "save":
+            return
+        command = [sys.executable, __file__, "--task", name, "--repeats", str(repeats)]
+        outcome = watch([*command, "--path", str(self.path(size))], self.memory_gb, cap)
+        if name == "save" and not outcome.done:
+            raise SystemExit(f"the models to score could not be made: {outcome.ended}")
+        self._note(name, size, outcome)
+
+    def peer(self, task: str, size: int) -> None:
+        """A size is not tried once a smaller one ran out of time."""
+        name = f"peer {task}"
+        if self.good(name, size):
+            return
+        smaller = [o.ended for (n, s), o in self.found.items() if n == name and s < size]
+        if "time" in smaller:
+            self._note(name, size, Outcome(float("nan"), float("nan"), 0.0, "not tried"))
+            return
+        data = str(self.path(size).with_name("peer.csv"))
+        command = [self.theirs, str(HERE / "peer_pymc_marketing.py"), task, data]
+        self._note(name, size, watch(command, self.memory_gb, self.cap))
+
+    def seconds(self, name: str, size: int) -> str:
+        found = self.found.get((name, size))
+        if found is None:
+            return ""
+        if found.ended in ("memory", "time"):
+            limit = f"{self.memory_gb:g} GB" if found.ended == "memory" else f"{self.cap:g} s"
+            return f"ended at {limit}"
+        if found.ended:
+            return found.ended
+        mark = "*" if found.company > COMPANY else ""
+        return (f"{found.seconds:.2f}" if found.seconds < 10 else f"{found.seconds:.0f}") + mark
+
+    def peak(self, name: str, size: int) -> str:
+        found = self.found.get((name, size))
+        if found is None or not np.isfinite(found.peak_mb):
+            return ""
+        return f"{'> ' if found.ended == 'memory' else ''}{found.peak_mb:,.0f}"
+
+    def ratio(self, ours: str, theirs: str, size: int) -> str:
+        a, b = self.found.get((ours, size)), self.found.get((theirs, size))
+        if a is None or b is None or not a.done:
+            return ""
+        if not b.done:
+            return f"> {self.cap / a.seconds:.0f} x" if b.ended == "time" else ""
+        times = b.seconds / a.seconds
+        return f"{times:.{0 if times >= 10 else 1}f} x"
+
+    def ess(self, name: str, size: int) -> str:
+        found = self.found.get((name, size))
+        value = None if found is None else found["ess"] or found["ess_bulk"]
+        return "" if value is None else f"{value:,.0f}"
+
+
+def measure(bench: Bench, sizes: list[int], largest: int) -> None:
+    for size in (largest, *sizes):
+        bench.run("laplace", size, 3)
+        bench.run("nuts", size)
+        bench.run("score", size, 3)
+        bench.run("stream", size, 3)
+        if size == largest:
+            bench.run("stream_every", size, cap=bench.cap)
+            continue
+        for task in ("map", "mcmc", "score"):
+            bench.peer(task, size)
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    rule = "|" + "--:|" * len(head)
+    return ["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def targets(b: Bench, size: int) -> list[str]:
+    """What was promised of the largest size, and what came of it."""
+    fit, chains, scored = (b.found[name, size] for name in ("laplace", "nuts", "score"))
+    lean, every = b.found["stream", size], b.found["stream_every", size]
+
+    def row(what: str, limit: str, measured: str, met: bool | None) -> list[str]:
+        return [what, limit, measured, {True: "met", False: "MISSED", None: ""}[met]]
+
+    size_text = f"{size:,} customers"
+    least = chains["ess_bulk"] or 0.0
+    rows = [
+        row(f"{size_text}: laplace fit and 1,000 importance-weighted draws", "15 s",
+            f"{b.seconds('laplace', size)} s", fit.seconds < 15 and fit["draws"] == 1000),
+        row(f"{size_text}: nuts, 4 chains on {os.cpu_count()} cores, min bulk ESS at least 400", "300 s",
+            f"{b.seconds('nuts', size)} s, min bulk ESS {least:,.0f}, {chains['verdict']}",
+            chains.seconds < 300 and least >= 400),
+        row(f"{size_text}: scores with 80 and 95 % intervals of purchases and value", "60 s",
+            f"{b.seconds('score', size)} s in memory, {b.seconds('stream', size)} s file to file",
+            max(scored.seconds, lean.seconds) < 60),
+        row(f"{size_text}: peak memory of such a scoring process, file to file", "1,024 MB",
+            f"{lean.peak_mb:,.0f} MB, {lean.held_mb:,.0f} MB of it libraries and model", lean.peak_mb < 1024),
+        row("same with every one of the 1,000 draws used for every customer", "1,024 MB",
+            f"{every.peak_mb:,.0f} MB, {every.seconds:.0f} s" if every.done
+            else f"ended at {every.peak_mb:,.0f} MB" + f" after {b.cap:g} s" * (every.ended == "time"),
+            every.done and every.peak_mb < 1024),
+        row("same scores with all customers and results in memory", "",
+            f"{scored.peak_mb:,.0f} MB, {scored.held_mb:,.0f} MB of it libraries, model and data", None),
+    ]  # fmt: skip
+    return ["| what | limit | measured | |", "|---|--:|--:|---|",
+            *("| " + " | ".join(r) + " |" for r in rows), ""]  # fmt: skip
+
+
+def write(b: Bench, sizes: list[int], largest: int, date: str, load: float) -> str:
+    every = [*sizes, largest]
+    peer = next((o["versions"] for (name, _), o in b.found.items() if name.startswith("peer") and o.done), {})
+    theirs = ", ".join(f"{k} {v}" for k, v in peer.items()) or "not run"
+    company = max(o.company for o in b.found.values())
+    used = b.found["score", largest]["used"]
+    gaps = [
+        abs(b.found["peer mcmc", s]["parameters"][k] / b.found["nuts", s]["parameters"][k] - 1.0)
+        for s in sizes if b.found["peer mcmc", s].done for k in ("r", "alpha")
+    ]  # fmt: skip
+    agreement = f" Where both finish, r and alpha agree to {max(gaps):.1%}." if gaps else ""
+    lines = [
+        "# Posteriors",
+        "",
+        *machine(date, f" PyMC {metadata.version('pymc')}, ArviZ {metadata.version('arviz')}. Load "
+                       f"{load:.1f} at the start; others used at most {company:.1f} cores beside a task, and "
+                       f"times during which they used more than {COMPANY} are marked *."),
+        f"The peer in its own environment: {theirs}.",
+        "",
+        f"Customers are simulated from BG/NBD ({', '.join(f'{k} = {v:g}' for k, v in TRUTH.items())}, days) "
+        f"and Gamma-Gamma ({', '.join(f'{k} = {v:g}' for k, v in SPEND.items())}), first purchases spread "
+        f"over {DAYS} days; the horizon is {HORIZON} days. Every task has a process of its own, which is "
+        f"ended at {b.memory_gb:g} GB, and the peer's at {b.cap:g} s with imports; a size is not tried once "
+        "a smaller one ran out of time. Ours are medians of 3 (laplace, scores) and one run of "
+        "nuts, whose time holds PyMC's import; the peer's MAP is the median of 3, so compiling counts "
+        "little, and its MCMC one run of 4 chains with its own defaults. Memory is the whole process's (or "
+        "processes') peak with Python, libraries and data. Write this file anew with `make bench-posterior`.",
+        "",
+        "## Targets",
+        "",
+        *targets(b, largest),
+        "## Fits",
+        "",
+        "MAP is one point; laplace is 1,000 draws with importance weights; MCMC and nuts are 4 chains. "
+        "`ESS` is the least bulk effective number of draws of a parameter." + agreement,
+        "",
+        *table(
+            ["customers", "pymc-marketing MAP, s", "MB", "our laplace, s", "MB", "ratio",
+             "pymc-marketing MCMC, s", "ESS", "MB", "our nuts, s", "ESS", "MB", "ratio"],
+            [[f"{s:,}", b.seconds("peer map", s), b.peak("peer map", s), b.seconds("laplace", s),
+              b.peak("laplace", s), b.ratio("laplace", "peer map", s), b.seconds("peer mcmc", s),
+              b.ess("peer mcmc", s), b.peak("peer mcmc", s), b.seconds("nuts", s), b.ess("nuts", s),
+              b.peak("nuts", s), b.ratio("nuts", "peer mcmc", s)] for s in every],
+        ),
+        "## Scores from a posterior",
+        "",
+        f"The peer's `expected_purchases` gives {PEER_DRAWS:,} draws of one expectation (as many as its fit "
+        "keeps). Ours give expectations, chances, and 80 and 95 % predictive intervals of purchases and "
+        f"value from a posterior of 1,000 draws, of which as many are used as the numbers need ({used} at "
+        f"{largest:,} customers, with weights); file to file is Parquet to Parquet, block by block.",
+        "",
+        *table(
+            ["customers", "pymc-marketing, s", "MB", "ours, all in memory, s", "MB", "ratio",
+             "ours, file to file, s", "MB"],
+            [[f"{s:,}", b.seconds("peer score", s), b.peak("peer score", s), b.seconds("score", s),
+              b.peak("score", s), b.ratio("score", "peer score", s), b.seconds("stream", s),
+              b.peak("stream", s)] for s in every],
+        ),
+    ]  # fmt: skip
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="beside the peer")
+    parser.add_argument("--largest", type=int, default=1_000_000, help="ours alone (default: 1000000)")
+    parser.add_argument("--memory", type=float, default=12.0, metavar="GB", help="(default: 12)")
+    parser.add_argument("--cap", type=float, default=180.0, metavar="S", help="for the peer (default: 180)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="where results are kept between runs")
+    parser.add_argument("--date", default=dt.date.today().isoformat(), help="printed in the results")
+    parser.add_argument("--out", type=Path, help="by default POSTERIOR.md, and nothing for other sizes")
+    parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
+    parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--repeats", type=int, default=1, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.task:
+        print(json.dumps(run_task(given.task, given.path, given.repeats)))
+        return
+    if platform.system() != "Linux":
+        raise SystemExit("posterior.py reads /proc to watch memory, so it needs Linux.")
+    begin, load = time.perf_counter(), os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), given.memory, given.cap, given.keep)
+        measure(bench, given.sizes, given.largest)
+        text = write(bench, given.sizes, given.largest, given.date, load)
+    print(text)
+    print(f"The run took {time.perf_counter() - begin:.0f} s.")
+    usual = tuple(given.sizes) == SIZES and given.largest >= 1_000_000
+    out = given.out or (RESULTS if usual else None)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
