@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks bench bench-posterior clean
+.PHONY: demo test test-newer lint format notebooks bench bench-calibration bench-posterior clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ notebooks: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/speed.py
+	$(MAKE) bench-calibration
+
+bench-calibration: $(VENV)/.tested
+	$(BIN)/python benchmarks/calibration.py --method nuts --simulations 200
 
 bench-posterior: $(VENV)/.tested
 	$(BIN)/python benchmarks/posterior.py
