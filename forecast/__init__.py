@@ -37,6 +37,9 @@ _HOMES = {
     "ModelCheck": "forecast.reports.checking",
     "prior_predictive": "forecast.evaluation.priorcheck",
     "BetaGeoNBD": "forecast.estimators",
+    "ModifiedBetaGeoNBD": "forecast.estimators",
+    "ParetoNBD": "forecast.estimators",
+    "BetaGeoCNBD": "forecast.estimators",
     "GammaGamma": "forecast.estimators",
     "NBD": "forecast.estimators",
     "from_lifetimes": "forecast.interop",
@@ -53,6 +56,7 @@ __all__ = [
     "NBD",
     "ArgumentError",
     "Backtest",
+    "BetaGeoCNBD",
     "BetaGeoNBD",
     "FitError",
     "ForecastError",
@@ -62,7 +66,9 @@ __all__ = [
     "InputError",
     "Model",
     "ModelCheck",
+    "ModifiedBetaGeoNBD",
     "Orders",
+    "ParetoNBD",
     "Reconciliation",
     "StoreError",
     "__version__",
@@ -82,7 +88,7 @@ __all__ = [
 if TYPE_CHECKING:
     from forecast.datasets import cdnow
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
-    from forecast.estimators import NBD, BetaGeoNBD, GammaGamma
+    from forecast.estimators import NBD, BetaGeoCNBD, BetaGeoNBD, GammaGamma, ModifiedBetaGeoNBD, ParetoNBD
     from forecast.evaluation.backtest import Backtest, backtest
     from forecast.evaluation.priorcheck import prior_predictive
     from forecast.history import History, historical_clv

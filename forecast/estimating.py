@@ -36,6 +36,7 @@ class Estimator(BaseEstimator):
     """What all estimators share: options, fitted attributes and a summary."""
 
     _spec: ClassVar[ModelSpec]
+    _choices: ClassVar[tuple[str, ...]] = ()  # options that choose the model within a family
 
     def __init__(
         self,
@@ -51,8 +52,12 @@ class Estimator(BaseEstimator):
         self.by = by
         self.covariates = covariates
 
+    def _model(self) -> ModelSpec:
+        """The model that the options name."""
+        return self._spec
+
     def _how(self, X: pd.DataFrame) -> tuple[np.ndarray | None, dict[str, Any]]:
-        cell, traits = read_traits(X, self.by, self.covariates, list(self._spec.effects))
+        cell, traits = read_traits(X, self.by, self.covariates, list(self._model().effects))
         how = {"method": self.method, "priors": self.priors, "seed": self.random_state, "traits": traits}
         return cell, how
 
@@ -67,8 +72,10 @@ class Estimator(BaseEstimator):
         return self
 
     @classmethod
-    def from_parameters(cls, **parameters: float) -> Self:
+    def from_parameters(cls, **parameters: Any) -> Self:
         """An estimator with given parameters, as if fitted; it has no standard errors.
+
+        Options that choose the model, as ``k`` of :class:`forecast.BetaGeoCNBD`, are given beside them.
 
         Raises
         ------
@@ -81,14 +88,15 @@ class Estimator(BaseEstimator):
         >>> GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44).params_["q"]
         3.74
         """
-        names = cls._spec.parameters
-        if set(parameters) != set(names):
+        own = cls(**{name: parameters.pop(name) for name in cls._choices if name in parameters})
+        spec = own._model()
+        if set(parameters) != set(spec.parameters):
             raise ArgumentError(
-                f"{cls._spec.title} has the parameters {', '.join(names)}, not {', '.join(parameters)}",
+                f"{spec.title} has the parameters {', '.join(spec.parameters)}, not {', '.join(parameters)}",
                 advice="Give each of them once.",
             )
-        values = {name: _positive(parameters[name], name) for name in names}
-        return cls()._keep(Fitted.from_parameters(cls._spec, values, "parameters were given, not fitted"))
+        values = {name: _positive(parameters[name], name) for name in spec.parameters}
+        return own._keep(Fitted.from_parameters(spec, values, "parameters were given, not fitted"))
 
     def summary(self) -> pd.DataFrame:
         """Parameters, standard errors and 95 % limits; the limits are log-normal, so positive."""
@@ -134,7 +142,7 @@ class PurchaseEstimator(Estimator):
         columns = check_histories(frame)
         cell, how = self._how(frame)
         counts = group_purchases(columns["frequency"], columns["recency"], columns["T"], cell)
-        return self._keep(fit_purchases(self._spec, counts, **how))
+        return self._keep(fit_purchases(self._model(), counts, **how))
 
     def _columns(self, X: Any) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         check_is_fitted(self)
@@ -215,11 +223,11 @@ class PurchaseEstimator(Estimator):
         for index, weight in zip(*fitted.predictive_draws(), strict=True):
             draw = fitted.draw(index, customers.purchase_matrix)
             alive = np.exp(log_p_alive(fitted, draw, customers))[:, None]
-            live = self._spec.formulas.if_alive(
+            live = fitted.spec.formulas.if_alive(
                 *gathered(draw, customers.cell), x=customers.x, t_x=customers.t_x, T=customers.T
             )
             columns = (np.asarray(v)[:, None] if np.ndim(v) else v for v in live)
-            mass += weight * alive * self._spec.formulas.PROCESS.pmf(*columns, days, counts[None, :])
+            mass += weight * alive * fitted.spec.formulas.PROCESS.pmf(*columns, days, counts[None, :])
             mass[:, 0] += weight * (1.0 - alive[:, 0])
         return pd.DataFrame(mass, index=frame.index, columns=pd.Index(counts, name="purchases"))
 
@@ -274,7 +282,7 @@ class PurchaseEstimator(Estimator):
         ahead = 0.0 if horizon is None else _positive(horizon, "horizon")
         rng = np.random.default_rng(seed)
         point = self.fitted_.parameters.values()
-        x, t_x, alive, future = self._spec.formulas.simulate(rng, ages, ahead, *point)
+        x, t_x, alive, future = self.fitted_.spec.formulas.simulate(rng, ages, ahead, *point)
         frame = pd.DataFrame({"frequency": x, "recency": t_x, "T": ages, "alive": alive})
         if horizon is not None:
             frame["future_purchases"] = future

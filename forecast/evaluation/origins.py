@@ -103,6 +103,18 @@ def plan_origins(
 
 
 def quarters_in(text: Any) -> int | None:
+    """How many quarters ``"2Q"`` asks for; None where it is no number of quarters.
+
+    Raises
+    ------
+    ArgumentError
+        When it ends as quarters do and is none.
+
+    Examples
+    --------
+    >>> quarters_in("2Q"), quarters_in(91)
+    (2, None)
+    """
     if isinstance(text, str) and text.strip()[-1:] in ("Q", "q"):
         number = text.strip()[:-1]
         if not number.isdigit():
