@@ -59,7 +59,7 @@ from forecast.summary import purchase_histories
 from forecast.training import fit as fit_model
 
 Progress = Callable[[str, int, int], None]
-_BATCH = 262_144
+_BATCH = 131_072
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from forecast.fitting import Fitted
 from forecast.maths import gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.population import ClvModel, Customers, log_p_alive
@@ -23,6 +24,7 @@ from forecast.predict.tables import (
 )
 from forecast.predict.values import value_quantiles
 
+KEPT_DRAWS = 64
 VALUE_DRAWS, VALUE_SPEND_DRAWS = 12, 6  # quantiles of value are dear; weights make few draws enough
 
 
@@ -108,12 +110,11 @@ def _block(
     ahead = model.ahead(customers.as_of)
     names = ("p_alive", "p_purchase", "expected_purchases", "discounted")
     out = {name: np.zeros(len(customers)) for name in names}
-    tables = []
-    for draw, weight in zip(draws, weights, strict=True):
-        p_alive = weight * np.exp(log_p_alive(model.purchases, draw, customers))
-        expected, discount = expected_and_discount(model.purchases, draw, pairs, ahead, days, discount_rate)
-        offsets, tails = tail_table(model.purchases, draw, pairs, ahead(days))
-        tables.append((offsets, tails))
+    tables = Tables(fitted, draws, pairs, ahead(days))
+    for number, (draw, weight) in enumerate(zip(draws, weights, strict=True)):
+        p_alive = weight * np.exp(log_p_alive(fitted, draw, customers))
+        expected, discount = expected_and_discount(fitted, draw, pairs, ahead, days, discount_rate)
+        offsets, tails = tables[number]
         out["p_alive"] += p_alive
         out["p_purchase"] += p_alive * tails[offsets[:-1] + 1][pairs.index]
         out["expected_purchases"] += p_alive * expected[pairs.index]
@@ -146,18 +147,35 @@ def _block(
 
 
 Draws = list[tuple[Any, ...]]
-Tables = list[tuple[np.ndarray, np.ndarray]]
+
+
+class Tables:
+    """Tails of each draw, kept where there are few draws and made anew where there are many."""
+
+    def __init__(self, fitted: Fitted, draws: Draws, pairs: Pairs, time: float) -> None:
+        self._make = lambda number: tail_table(fitted, draws[number], pairs, time)
+        self._kept: list[tuple[np.ndarray, np.ndarray]] | None = [] if len(draws) <= KEPT_DRAWS else None
+        self.sizes = np.zeros(len(pairs.x), np.int64)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._kept is not None and number < len(self._kept):
+            return self._kept[number]
+        found = self._make(number)
+        np.maximum(self.sizes, np.diff(found[0]), out=self.sizes)
+        if self._kept is not None:
+            self._kept.append(found)
+        return found
 
 
 def _beyond(
     model: ClvModel, customers: Customers, pairs: Pairs, draws: Draws, weights: np.ndarray, tables: Tables
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chances of more than ``n`` purchases, n = 0, 1, …, customer after customer, the mean over draws."""
-    sizes = np.max([np.diff(offsets) for offsets, _ in tables], axis=0)
-    starts = np.concatenate([[0], np.cumsum(sizes[pairs.index] - 1)])
+    starts = np.concatenate([[0], np.cumsum(tables.sizes[pairs.index] - 1)])
     beyond = np.zeros(int(starts[-1]))
-    for draw, weight, (offsets, tails) in zip(draws, weights, tables, strict=True):
+    for number, (draw, weight) in enumerate(zip(draws, weights, strict=True)):
         p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
+        offsets, tails = tables[number]
         add_beyond(pairs.index, p_alive, offsets, tails, starts, float(weight), beyond)
     return starts, beyond
 
@@ -245,7 +263,9 @@ def _score_block(model: ClvModel, customers: Customers, y: np.ndarray, days: flo
     draws = [fitted.draw(i, customers.purchase_matrix) for i in index]
     pairs = customers.pairs(fitted)
     ahead = model.ahead(customers.as_of)(days)
-    tables = [tail_table(fitted, draw, pairs, ahead) for draw in draws]
+    tables = Tables(fitted, draws, pairs, ahead)
+    for number in range(len(draws)):
+        tables[number]  # the sizes must be known
     starts, beyond = _beyond(model, customers, pairs, draws, weights, tables)
     crps, below, at = count_scores(starts, model.calibration.above(beyond), y)
     if model.calibration.warps:

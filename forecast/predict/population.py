@@ -17,7 +17,7 @@ from forecast.predict.calibration import NONE, Calibration
 from forecast.predict.tables import Pairs, gathered
 from forecast.summary.statistics import distinct_traits
 
-BLOCK = 262_144
+BLOCK = 131_072
 MANY_CELLS = 4_096
 _NUMBERS = ("frequency", "recency", "T", "monetary_count", "monetary_value")
 
@@ -181,7 +181,7 @@ class Customers:
     @property
     def block(self) -> int:
         """How many to take at once: fewer where each may have parameters of its own."""
-        return BLOCK if self.cell is None or int(self.cell.max(initial=0)) < MANY_CELLS else BLOCK // 16
+        return BLOCK if self.cell is None or int(self.cell.max(initial=0)) < MANY_CELLS else BLOCK // 8
 
     def pairs(self, fitted: Fitted) -> Pairs:
         """Their distinct histories, as far as live customers of the model differ by them."""

@@ -12,11 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy import special
 
 from forecast.fitting import Fitted
-from forecast.maths import bgprocess
 
 PARAMETER_DRAWS = 200
 REPLICATIONS = 2000
@@ -67,11 +65,19 @@ def _draws(fitted: Fitted) -> tuple[list[tuple[float, ...]], np.ndarray]:
     return [fitted.draw(int(k)) for k in index], weights
 
 
-def _newcomer(fitted: Fitted, draw: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
-    """Chance to stay after the first purchase, and the process of a customer who does."""
-    odds = fitted.spec.formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)
-    process = fitted.spec.formulas.if_alive(*draw, x=0.0, t_x=0.0, T=0.0)
-    return float(1.0 / (1.0 + np.exp(odds))), tuple(float(v) for v in process)
+def _newcomers(fitted: Fitted, draw: tuple[float, ...], ages: np.ndarray) -> tuple[float, list[np.ndarray]]:
+    """Chance to stay after the first purchase, and the process of those who do, with the age as unit of time.
+
+    One call of the process, over a time of 1, then serves all ages.
+    """
+    spec = fitted.spec
+    odds = spec.formulas.log_odds_left(*draw, x=0.0, t_x=0.0, T=0.0)
+    own = [
+        value / ages if name in spec.scaled else value
+        for name, value in zip(spec.parameters, draw, strict=True)
+    ]
+    live = spec.formulas.if_alive(*own, x=0.0, t_x=0.0, T=0.0)
+    return float(1.0 / (1.0 + np.exp(odds))), [np.broadcast_to(v, ages.shape) for v in live]
 
 
 def count_chances(fitted: Fitted, draw: tuple[float, ...], ages: np.ndarray, most: int) -> np.ndarray:
@@ -85,18 +91,21 @@ def count_chances(fitted: Fitted, draw: tuple[float, ...], ages: np.ndarray, mos
     --------
     >>> from forecast.fitting import purchase_model
     >>> nbd = Fitted.from_parameters(purchase_model("nbd"), dict(r=1.0, alpha=7.0), "given")
-    >>> count_chances(nbd, (1.0, 7.0), np.array([0.0, 7.0]), 2).tolist()
+    >>> count_chances(nbd, (1.0, 7.0), np.array([0.0, 7.0]), 2).round(9).tolist()
     [[1.0, 0.0, 0.0], [0.5, 0.25, 0.25]]
     """
-    stays, (r, alpha, a, b) = _newcomer(fitted, draw)
     found = np.zeros((len(ages), most + 1))
     found[:, 0] = 1.0
     old = ages > 0
     if old.any():
-        age = ages[old][:, None]
-        found[old, :most] = stays * bgprocess.pmf(r, alpha, a, b, age, np.arange(most)[None, :])
+        stays, live = _newcomers(fitted, draw, ages[old])
+        offsets, tails = fitted.spec.formulas.PROCESS.tail_table(*live, 1.0)
+        counts = np.arange(most + 1)
+        beyond = counts[None, :] >= np.diff(offsets)[:, None]
+        place = np.minimum(offsets[:-1, None] + counts[None, :], len(tails) - 1)
+        tail = np.where(beyond, 0.0, tails[place])
+        found[old] = stays * (tail - np.append(tail[:, 1:], np.zeros((len(tail), 1)), axis=1))
         found[old, 0] += 1.0 - stays
-        found[old, most] = stays * bgprocess.tail(r, alpha, a, b, age[:, 0], most)
     return found
 
 
@@ -168,32 +177,6 @@ def replicated_classes(
     return Replicated(np.asarray(expected), lo, hi)
 
 
-@njit(cache=True, nogil=True)
-def _walk(
-    rng: np.random.Generator,
-    birth: np.ndarray,
-    rate: np.ndarray,
-    leave: np.ndarray,
-    gone: np.ndarray,
-    last: int,
-    weeks: int,
-) -> np.ndarray:
-    """Repeat purchases of all customers in each week: days 1 to 7, 8 to 14, … up to ``last``."""
-    found = np.zeros(weeks)
-    for i in range(birth.size):
-        if gone[i]:
-            continue
-        t = 0.0
-        while True:
-            t += rng.exponential() / max(rate[i], 1e-300)
-            if t > last - birth[i]:
-                break
-            found[(birth[i] + int(np.ceil(t)) - 1) // 7] += 1.0
-            if rng.random() < leave[i]:
-                break
-    return found
-
-
 def replicated_weeks(
     fitted: Fitted, births: np.ndarray, *, level: float, seed: int
 ) -> tuple[Replicated, Replicated]:
@@ -238,8 +221,9 @@ def replicated_weeks(
     def run(k: int) -> np.ndarray:
         rng = np.random.default_rng(seeds[k])
         number = k % len(draws)
-        rate, leave, gone = fitted.spec.formulas.newcomer(rng, len(walked), *draws[number])
-        chance = np.cumsum(_walk(rng, walked, rate, leave, gone, last, weeks)) - means[number][1]
+        who, when = fitted.spec.formulas.times(rng, (last - walked).astype(float), *draws[number])
+        week = (walked[who] + np.maximum(np.ceil(when).astype(np.int64), 1) - 1) // 7
+        chance = np.cumsum(np.bincount(week, minlength=weeks)) - means[number][1]
         return means[number][0] + spread * chance
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -257,9 +241,9 @@ def _expected_so_far(
     fitted: Fitted, draw: tuple[float, ...], births: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:
     """Expected repeat purchases until each end, shape (rows of births, ends)."""
-    stays, (r, alpha, a, b) = _newcomer(fitted, draw)
     ages = np.arange(1.0, births.shape[1])
     each = np.zeros(births.shape[1])
-    if len(ages):  # in units of the age, so that one call serves all ages
-        each[1:] = stays * bgprocess.expectation(r, alpha / ages, a, b, 1.0)
+    if len(ages):
+        stays, live = _newcomers(fitted, draw, ages)
+        each[1:] = stays * fitted.spec.formulas.PROCESS.expectation(*live, 1.0)
     return np.stack([np.convolve(row, each)[ends] for row in births])
