@@ -34,7 +34,6 @@ from forecast.fitting.laplace import fit_laplace
 from forecast.fitting.priors import Prior, Priors
 from forecast.fitting.problem import Problem, purchase_problem, spend_problem
 from forecast.fitting.spec import GAMMA_GAMMA, PURCHASE_MODELS, ModelSpec
-from forecast.maths import bgprocess
 from forecast.summary.statistics import group_purchases, group_spend
 
 SCALE = 100.0  # days, or money: in it the priors speak
@@ -48,6 +47,8 @@ PRIORS: Priors = {
     "log_alpha": Prior(-0.5, 0.4),
     "logit_dropout": Prior(-1.0, 0.5),
     "log_certainty": Prior(1.0, 0.4),
+    "log_s": Prior(-0.5, 0.4),
+    "log_beta": Prior(-0.5, 0.4),
     "log_p": Prior(1.4, 0.3),
     "log_q_minus_1": Prior(0.9, 0.3),
     "log_gamma": Prior(-0.7, 0.3),
@@ -129,8 +130,7 @@ def simulate(
         nu = spec.formulas.newcomer(rng, customers, *truth)
         return truth, spend_problem(spec, group_spend(n, rng.gamma(truth[0] * n) / nu / n), scale=SCALE)
     age = rng.uniform(50.0, 300.0, customers)
-    rate, leave, gone = spec.formulas.newcomer(rng, customers, *truth)
-    x, t_x, _, _ = bgprocess.walk(rng, rate, leave, gone, age, 0.0)
+    x, t_x, _, _ = spec.formulas.simulate(rng, age, 0.0, *truth)
     return truth, purchase_problem(spec, group_purchases(x, t_x, age), scale=SCALE)
 
 

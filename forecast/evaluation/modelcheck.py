@@ -112,7 +112,8 @@ class CheckNumbers:
         Raises
         ------
         ArgumentError
-            When the checks are of different orders, or one model has a posterior and the other has not.
+            When the checks are of different orders, one model has a posterior and the other has not, or
+            their likelihoods leave out different terms (CNBD-k of different k).
         """
         if not isinstance(other, CheckNumbers):
             raise ArgumentError(
@@ -139,6 +140,12 @@ class CheckNumbers:
         return pd.DataFrame(lines)
 
     def _against(self, other: CheckNumbers, own: Mapping, rival: Mapping) -> dict[str, Any]:
+        if _regularity(own["model"]) != _regularity(rival["model"]):
+            raise ArgumentError(
+                f"likelihoods of {own['model']} and {rival['model']} are not comparable: they leave out "
+                "different terms of the times between purchases",
+                advice="Compare them by a backtest.",
+            )
         if self.method == "mle":
             found, error, criterion = (rival["aic"] - own["aic"]) / 2.0, float("nan"), "AIC"
         else:
@@ -151,6 +158,11 @@ class CheckNumbers:
             (found, error), criterion = difference(one, two), "LOO"
         words = compared(own, rival, found, error)
         return {"criterion": criterion, "difference": found, "se": error, "verdict": words}
+
+
+def _regularity(title: str) -> str:
+    """Of how many events one is a purchase, by the model's title."""
+    return title.rpartition("CNBD-")[2] if "CNBD-" in title else "1"
 
 
 def check_numbers(
@@ -171,8 +183,8 @@ def check_numbers(
     Raises
     ------
     ArgumentError
-        When an argument cannot be meant, the orders have another currency or value policy, or the model's
-        parameters differ between customers, which this check does not know yet.
+        When an argument cannot be meant, the orders have another currency or value policy, or the model
+        has a seasonal clock or parameters that differ between customers, which this check does not know yet.
     InputError
         When ``as_of`` is before the first order.
     """
@@ -187,6 +199,12 @@ def check_numbers(
                 "a model whose parameters differ between customers cannot be checked yet",
                 advice="Check a model without groups and covariates, or use a backtest.",
             )
+    if model.clv.clock is not None:
+        raise ArgumentError(
+            "a model with a seasonal clock cannot be checked yet",
+            advice='Check the same model without one, forecast.fit(orders, purchases=..., seasonal="no"), or '
+            "use a backtest.",
+        )
     seed = check_seed(seed)
     model.check(orders)
     day = model.as_of if as_of is None else parse_day(as_of)

@@ -13,11 +13,16 @@ import pandas as pd
 from forecast.errors import ArgumentError
 from forecast.fitting import GAMMA_GAMMA, Fitted, ModelSpec, purchase_model
 from forecast.fitting.priors import resolve_priors
+from forecast.maths.ops import NUMPY
 from forecast.periods import check_seed
 
 LEVEL = 90
 YEAR = 365
 _DRAWS = 20_000
+_KEENEST = (
+    3650.0  # purchases a year in the mean of a shop: a purchase is a day with orders, so more is absurd
+)
+_LEAVES = "chance that a customer leaves"
 _MOST, _LEAST = 1e15, 1e-12
 PRIOR_COLUMNS = ("part", "parameter", "prior_median", "prior_lo-90", "prior_hi-90")
 POSTERIOR_COLUMNS = ("posterior_median", "posterior_lo-90", "posterior_hi-90", "overlap")
@@ -73,7 +78,8 @@ def prior_predictive(
     ----------
     priors : mapping, optional
         As for :func:`forecast.fit`: ``{"log_r": {"mean": 0.0, "sd": 1.0}}``.
-    purchases : {'bg-nbd', 'nbd'}
+    purchases : str
+        The model's name.
     mean_age_days, mean_value : float
         Mean age of the customers, and their mean purchase value: the units in which priors speak.
     seed : int
@@ -99,17 +105,13 @@ def prior_predictive(
     spec = purchase_model(purchases)
     rng = np.random.default_rng(check_seed(seed))
     drawn = draw_prior(spec, priors, float(mean_age_days), rng)
-    rate, leave, gone = spec.formulas.newcomer(rng, _DRAWS, *drawn.values())
-    # The purchase after which a customer leaves, if the chance does not end first.
-    last = np.where(leave > 0, rng.geometric(np.clip(leave, _LEAST, 1.0)), np.iinfo(np.int64).max)
-    count = np.where(gone, 0, np.minimum(rng.poisson(np.clip(rate * YEAR, 0.0, _MOST)), last))
-    silent = (drawn["alpha"] / (drawn["alpha"] + YEAR)) ** drawn["r"]
+    silent = np.exp(spec.formulas.log_likelihood(NUMPY, *drawn.values(), x=0.0, t_x=0.0, T=float(YEAR)))
     lines = [
-        ("repeat purchases of a customer in the first year", "purchases", count),
+        ("repeat purchases of a customer in the first year", "purchases", _counts(spec, drawn, rng)),
         ("customers of a shop without a repeat purchase in the first year", "share", silent),
+        *_leaving(spec, drawn, rng),
     ]
-    if np.any(leave > 0):
-        lines.append(("chance that a customer leaves after a repeat purchase", "share", leave))
+    never = float((lines[0][2] == 0).mean())
     money = draw_prior(GAMMA_GAMMA, priors, float(mean_value), rng)
     level = np.maximum(GAMMA_GAMMA.formulas.newcomer(rng, _DRAWS, *money.values()), 1e-300)
     lines += [
@@ -117,7 +119,28 @@ def prior_predictive(
         ("mean purchase value of a customer", "currency", money["p"] / level),
     ]
     table = pd.DataFrame([{"quantity": name, "unit": unit, **_middle(v)} for name, unit, v in lines])
-    return PriorPredictive(table, _sentences(table, float((count == 0).mean())))
+    return PriorPredictive(table, _sentences(table, never))
+
+
+def _counts(spec: ModelSpec, drawn: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Repeat purchases in the first year of one customer of each shop, of shops up to the keenest."""
+    own = dict(drawn)
+    own["alpha"] = np.maximum(own["alpha"], own["r"] * (YEAR / _KEENEST))
+    return spec.formulas.simulate(rng, np.full(_DRAWS, float(YEAR)), 0.0, *own.values())[0]
+
+
+def _leaving(
+    spec: ModelSpec, drawn: dict[str, np.ndarray], rng: np.random.Generator
+) -> list[tuple[str, str, np.ndarray]]:
+    """A customer's chance to leave, at purchases or in time; nothing where nobody leaves."""
+    if "beta" in drawn:
+        chance = -np.expm1(-YEAR * rng.gamma(drawn["s"], 1.0 / drawn["beta"]))
+        return [(f"{_LEAVES} in the first year", "share", chance)]
+    if "a" not in drawn:
+        return []
+    first = spec.formulas.log_odds_left(*(1.0 for _ in drawn), x=0.0, t_x=0.0, T=0.0) > -np.inf
+    when = "after a purchase" if first else "after a repeat purchase"
+    return [(f"{_LEAVES} {when}", "share", rng.beta(drawn["a"], drawn["b"]))]
 
 
 def _middle(values: np.ndarray) -> dict[str, float]:
@@ -138,13 +161,14 @@ def _sentences(table: pd.DataFrame, never: float) -> tuple[str, ...]:
         f"{never:.0%} do not come back in that year; from shop to shop between {silent['lo-90']:.0%} and "
         f"{silent['hi-90']:.0%} (90 %).",
     ]
-    leaves = row.get("chance that a customer leaves after a repeat purchase")
-    if leaves is None:
+    leaving = [name for name in row if name.startswith(_LEAVES)]
+    if not leaving:
         found.append("Nobody leaves for good.")
-    else:
+    for name in leaving:
+        leaves, when = row[name], name.removeprefix(_LEAVES).strip()
         found.append(
-            f"After a repeat purchase a customer leaves for good with a chance of {leaves['lo-90']:.0%} to "
-            f"{leaves['hi-90']:.0%} (90 %)."
+            f"{when[0].upper()}{when[1:]} a customer leaves for good with a chance of {leaves['lo-90']:.0%} "
+            f"to {leaves['hi-90']:.0%} (90 %)."
         )
     found.append(
         f"A customer spends between {amount(value['lo-90'])} and {amount(value['hi-90'])} per purchase "

@@ -72,7 +72,8 @@ class ModelSpec:
     title : str
         As in the literature.
     formulas : module or namespace
-        ``log_likelihood, start`` and, for purchases, ``log_odds_left, if_alive, LIVE_BY, PROCESS, simulate``.
+        ``log_likelihood, start`` and, for purchases, ``log_odds_left, if_alive, LIVE_BY, PROCESS, simulate,
+        times``.
     scaled : tuple of str
         Parameters that carry the unit of time (purchases) or money (spend).
     compiled : callable, optional

@@ -148,9 +148,20 @@ class Family:
         True
         """
         T = np.ascontiguousarray(T, dtype=float)
-        rate, leave = rng.gamma(r, 1.0 / np.asarray(alpha), T.size), rng.beta(a, b, T.size)
-        gone = rng.random(T.size) < leave if self.m else np.zeros(T.size, dtype=bool)
-        return bgprocess.walk(rng, rate, leave, gone, T, float(h), self.k)
+        return bgprocess.walk(rng, *self._newcomers(rng, T.size, r, alpha, a, b), T, float(h), self.k)
+
+    def times(
+        self, rng: np.random.Generator, T: Any, r: Any, alpha: Any, a: Any, b: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Every repeat purchase of new customers until their ages ``T``: which customer, and when."""
+        T = np.ascontiguousarray(T, dtype=float)
+        return bgprocess.times(rng, *self._newcomers(rng, T.size, r, alpha, a, b), T, self.k)
+
+    def _newcomers(
+        self, rng: np.random.Generator, size: int, r: Any, alpha: Any, a: Any, b: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        rate, leave = rng.gamma(r, 1.0 / np.asarray(alpha), size), rng.beta(a, b, size)
+        return rate, leave, rng.random(size) < leave if self.m else np.zeros(size, dtype=bool)
 
 
 @cache

@@ -102,6 +102,14 @@ def simulate(
     return bgprocess.walk(rng, *newcomer(rng, len(T), r, alpha, a, b), T, h)
 
 
+def times(
+    rng: np.random.Generator, T: np.ndarray, r: float, alpha: float, a: float, b: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every repeat purchase of new customers until their ages ``T``: which customer, and when."""
+    T = np.ascontiguousarray(T, dtype=float)
+    return bgprocess.times(rng, *newcomer(rng, len(T), r, alpha, a, b), T)
+
+
 def start(mean: float, variance: float) -> tuple[float, ...]:
     """Where to start the search, time scaled by the mean age."""
     return (*nbd.start(mean, variance), 0.8, 2.5)

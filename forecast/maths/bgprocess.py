@@ -304,3 +304,35 @@ def walk(
                     alive[i] = False
                 break
     return x, t_x, alive, future
+
+
+@njit(cache=True, nogil=True)
+def times(
+    rng: np.random.Generator, rate: np.ndarray, leave: np.ndarray, gone: np.ndarray, T: np.ndarray, k: int = 1
+) -> tuple:
+    """Simulate every repeat purchase of customers until their ages ``T``, as :func:`walk` does.
+
+    Returns
+    -------
+    who, when : ndarrays, shape (purchases,)
+        Which customer, and the time since the first purchase; customer after customer.
+    """
+    who = np.empty(2 * rate.size + 16, np.int64)
+    when = np.empty(who.size)
+    size = 0
+    for i in range(rate.size):
+        if gone[i]:
+            continue
+        t = 0.0
+        while True:
+            for _ in range(k):
+                t += rng.exponential() / max(rate[i], 1e-300)
+            if t > T[i]:
+                break
+            if size == who.size:
+                who, when = np.concatenate((who, who)), np.concatenate((when, when))
+            who[size], when[size] = i, t
+            size += 1
+            if rng.random() < leave[i]:
+                break
+    return who[:size], when[:size]

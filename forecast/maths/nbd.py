@@ -68,6 +68,12 @@ def simulate(
     return bgprocess.walk(rng, *newcomer(rng, len(T), r, alpha), T, h)
 
 
+def times(rng: np.random.Generator, T: np.ndarray, r: float, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Every repeat purchase of new customers until their ages ``T``: which customer, and when."""
+    T = np.ascontiguousarray(T, dtype=float)
+    return bgprocess.times(rng, *newcomer(rng, len(T), r, alpha), T)
+
+
 def start(mean: float, variance: float) -> tuple[float, ...]:
     """Where to start the search, time scaled by the mean age: moments of the repeat counts.
 

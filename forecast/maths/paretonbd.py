@@ -132,6 +132,25 @@ def simulate(
     return x, t_x, end > T, future
 
 
+def times(
+    rng: np.random.Generator, T: Any, r: Any, alpha: Any, s: Any, beta: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every repeat purchase of new customers until their ages ``T``: which customer, and when.
+
+    Examples
+    --------
+    >>> who, when = times(np.random.default_rng(0), np.full(99, 90.0), 2.0, 30.0, 0.6, 50.0)
+    >>> bool((when <= 90.0).all()), bool((np.diff(who) >= 0).all())
+    (True, True)
+    """
+    T = np.asarray(T, dtype=float)
+    rate = rng.gamma(r, 1.0 / np.asarray(alpha), T.size)
+    end = rng.exponential(size=T.size) / np.maximum(rng.gamma(s, 1.0 / np.asarray(beta), T.size), 1e-300)
+    exposed = np.minimum(end, T)
+    who = np.repeat(np.arange(T.size), rng.poisson(rate * exposed))
+    return who, exposed[who] * rng.random(who.size)  # arrivals spread evenly over the time; not in order
+
+
 def start(mean: float, variance: float) -> tuple[float, ...]:
     """Where to start the search, time scaled by the mean age."""
     return (*nbd.start(mean, variance), 0.8, 1.0)
