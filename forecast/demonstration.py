@@ -9,6 +9,7 @@ import pandas as pd
 
 from forecast.datasets import cdnow
 from forecast.evaluation.backtest import backtest as run_backtest
+from forecast.evaluation.baselines import BASELINES
 from forecast.history import historical_clv
 from forecast.model import load
 from forecast.orders import read_orders
@@ -38,14 +39,14 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
     past = historical_clv(orders)
     baseline = history(orders, out=folder / "history")
     step("fitting BG/NBD and Gamma-Gamma")
-    fitted = fit(orders, "cdnow", models=folder / "models")
+    fitted = fit(orders, "cdnow", models=folder / "models", purchases="bg-nbd")
     model = load(folder / "models" / "cdnow")
     step("scoring 23,570 customers")
     scored = score(orders, "cdnow", models=folder / "models", out=folder / "scores.parquet", seed=seed)
     scores = pd.read_parquet(folder / "scores.parquet")
     portfolio = pd.DataFrame(scored.data["portfolio"])
     step("backtesting four quarters against simple rules")
-    found = run_backtest(orders, "1Q", 4, seed=seed)
+    found = run_backtest(orders, "1Q", 4, candidates=["bg-nbd", "nbd", *BASELINES], seed=seed)
     about = facts(orders)
     write_backtest(found, folder / "backtest", about)
     step("drawing the page")

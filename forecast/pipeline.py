@@ -15,6 +15,7 @@ import pandas as pd
 
 from forecast.errors import ArgumentError, InputError
 from forecast.evaluation.backtest import backtest as run_backtest
+from forecast.evaluation.choosing import ASKED
 from forecast.fitting.priors import read_priors
 from forecast.history import historical_clv
 from forecast.model import load
@@ -187,7 +188,16 @@ def fit(
     }
     model = fit_model(orders, as_of, **options).save(Path(models) / name)
     path = Path(models) / str(model.name) / str(model.version)
-    lines = [repr(model)[1:-1], "", *parameter_lines(model.summary()), "", f"Verdict: {model.verdict}."]
+    choice = model.provenance["choice"]
+    told = [] if choice["reason"] == ASKED else ["", f"Choice: {choice['candidate']}: {choice['reason']}."]
+    lines = [
+        repr(model)[1:-1],
+        "",
+        *parameter_lines(model.summary()),
+        *told,
+        "",
+        f"Verdict: {model.verdict}.",
+    ]
     notes = silence_notes(orders, as_of)
     lines += _noted(notes)
     lines.append(f"Saved as {model.name}@{model.version} in {path}")
@@ -196,6 +206,7 @@ def fit(
         "version": model.version,
         "path": str(path),
         "verdict": model.verdict,
+        "choice": choice,
         "parameters": {f.spec.name: f.parameters for f in (model.purchases, model.spend) if f is not None},
         "customers": model.provenance["customers"],
         "as_of": model.provenance["as_of"],

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from forecast.evaluation.candidates import AUTO, Candidate, fit_clv
-from forecast.evaluation.choosing import Choice, check_seasonal, choose_model
+from forecast.evaluation.choosing import ASKED, Choice, check_seasonal, choose_model
 from forecast.fitting import GAMMA_GAMMA, check_method, purchase_model
 from forecast.fitting.design import check_covariates, covariate_column
 from forecast.model import Model
@@ -86,7 +86,7 @@ def fit(
     checked = check_covariates(covariates, known)
     columns = [covariate_column(column) for own in checked.values() for column in own]
     histories = purchase_histories(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
-    choice = Choice(Candidate(purchases, season == "yes"), "asked for by name", [])
+    choice = Choice(Candidate(purchases, season == "yes"), ASKED, [])
     calibration = NONE
     if purchases == AUTO or season == "auto":
         choice, calibration = choose_model(orders, histories.as_of, purchases, season, seed)

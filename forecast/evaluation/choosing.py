@@ -31,6 +31,7 @@ CHOICES = tuple(
 )
 PLAIN = CHOICES[0]
 LEAST_ORIGINS, MOST_ORIGINS = 3, 8
+ASKED = "asked for by name"
 STEP = 91  # days of the windows by which a fit chooses
 SAMPLE = 20_000  # customers who are enough to choose by
 _TOTAL_WEIGHT, _FARTHEST, _LEAST_ERROR = 0.5, 1.5, 0.01
