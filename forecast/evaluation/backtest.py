@@ -131,7 +131,7 @@ def backtest(
     notes: list[str] = []
     fitted: dict[str, ClvModel] = {}
     rolling = Rolling(orders, seed=seed)
-    chooser = Chooser(orders, auto, seed) if auto else None
+    chooser = Chooser(orders, auto, seed, windows[0][0]) if auto else None
     warm_up = earlier(windows, orders.first_day) if learning or auto else []
     done, total = 0, len(warm_up) + len(windows) * len(names)
     for cutoff, end in warm_up:

@@ -59,6 +59,7 @@ def fit_clv(
     by: str | None = None,
     covariates: Mapping[str, Any] | None = None,
     seasonal: bool = False,
+    spend: bool = True,
     seed: int = 0,
     progress: bool = False,
 ) -> ClvModel:
@@ -78,6 +79,8 @@ def fit_clv(
         Columns by what they act on: ``{"rate": ["channel"], "dropout": [...], "spend": [...]}``.
     seasonal : bool
         On a seasonal clock, which is fitted first.
+    spend : bool
+        Without it purchases alone are fitted.
     seed : int
     progress : bool
 
@@ -99,10 +102,10 @@ def fit_clv(
         cell, options["traits"] = read_traits(frame, by, covariates, known)
     if frame is None:
         counts = PurchaseCounts(*histories.purchase_counts())
-        spend = SpendCounts(*histories.spend_counts())
+        values = SpendCounts(*histories.spend_counts())
     else:
         column = {name: frame[name].to_numpy() for name in frame}
-        spend = group_spend(column["monetary_count"], column["monetary_value"], cell)
+        values = group_spend(column["monetary_count"], column["monetary_value"], cell)
         if seasonal:
             days = group_days(frame, histories.as_of, histories.repeat_days(), cell)
             clock = fit_clock(BG_NBD, days)
@@ -110,9 +113,9 @@ def fit_clv(
         else:
             counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)
     fitted = fit_purchases(spec, counts, **options)
-    if not len(spend.n):
+    if not spend or not len(values.n):
         return ClvModel(fitted, clock=clock)
-    return ClvModel(fitted, fit_spend(spend, **options), histories.paid_share, clock)
+    return ClvModel(fitted, fit_spend(values, **options), histories.paid_share, clock)
 
 
 @dataclass(frozen=True)

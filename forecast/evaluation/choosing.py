@@ -63,12 +63,22 @@ class Chooser:
     orders : Orders
     candidates : sequence of Candidate
     seed : int
+    since : datetime.date, optional
+        The first day from which there will be a forecast; the last day of the orders by default.
     """
 
-    def __init__(self, orders: Any, candidates: tuple[Candidate, ...] = CHOICES, seed: int = 0) -> None:
-        self._orders = orders.some(SAMPLE, seed)
+    def __init__(
+        self,
+        orders: Any,
+        candidates: tuple[Candidate, ...] = CHOICES,
+        seed: int = 0,
+        since: dt.date | None = None,
+    ) -> None:
+        # How many there are to draw from is counted at the first forecast: what comes later must not matter.
+        self._orders = orders.some(SAMPLE, seed, since)
         self._candidates = candidates
-        self.rolling = Rolling(self._orders, method="mle", seed=seed)
+        # A choice is by purchases: spend that cannot be fitted must not stand in its way.
+        self.rolling = Rolling(self._orders, method="mle", seed=seed, spend=False)
         self._scores: dict[str, dict[dt.date, float]] = {own.name: {} for own in candidates}
         self._ends: dict[dt.date, dt.date] = {}
 

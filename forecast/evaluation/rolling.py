@@ -28,10 +28,12 @@ class Rolling:
     method : str
         How models are fitted.
     seed : int
+    spend : bool
+        Without it purchases alone are modelled.
     """
 
-    def __init__(self, orders: Any, method: str = "laplace", seed: int = 0) -> None:
-        self._orders, self._method, self._seed = orders, method, seed
+    def __init__(self, orders: Any, method: str = "laplace", seed: int = 0, spend: bool = True) -> None:
+        self._orders, self._method, self._seed, self._spend = orders, method, seed, spend
         self._models: dict[tuple[dt.date, str], ClvModel | FitError] = {}
         self._records: dict[str, list[Record]] = {}
 
@@ -55,7 +57,12 @@ class Rolling:
         if key not in self._models:
             try:
                 self._models[key] = fit_clv(
-                    known, base.purchases, self._method, seasonal=base.seasonal, seed=self._seed
+                    known,
+                    base.purchases,
+                    self._method,
+                    seasonal=base.seasonal,
+                    spend=self._spend,
+                    seed=self._seed,
                 )
             except FitError as error:
                 self._models[key] = error

@@ -151,7 +151,7 @@ class Orders:
         )
         return replace(self, table=view)
 
-    def some(self, customers: int, seed: int = 0) -> Orders:
+    def some(self, customers: int, seed: int = 0, as_of: Any = None) -> Orders:
         """The orders of about so many customers, drawn by their ids; all where there are no more.
 
         The same customers are drawn whenever they are asked for, whatever else the log holds.
@@ -159,11 +159,15 @@ class Orders:
         Parameters
         ----------
         customers : int
+            Of those known at ``as_of``; customers won later are drawn with the same chance.
         seed : int
+        as_of : date or ISO string, optional
+            The last day by default.
         """
-        if self.customers <= customers:
+        known = self.customers if as_of is None else self.until(as_of).customers
+        if known <= customers:
             return self
-        share = int(1_000_000 * customers / self.customers)
+        share = int(1_000_000 * customers / known)
         table = f"{self.table.split('_until_')[0]}_some_{next(_numbers)}"
         self.connection.execute(
             f"CREATE TEMP TABLE {table} AS SELECT * FROM {self.table} "
