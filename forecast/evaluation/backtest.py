@@ -17,6 +17,7 @@ from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.board import BOARD_COLUMNS, score_forecasts, summarise
 from forecast.evaluation.candidates import (
     AUTO,
+    LEARNERS,
     Candidate,
     Forecasts,
     check_candidates,
@@ -24,6 +25,8 @@ from forecast.evaluation.candidates import (
     forecast_rule,
 )
 from forecast.evaluation.choosing import CHOICES, Chooser
+from forecast.evaluation.learner import Learner
+from forecast.evaluation.metrics_probability import pit_shares
 from forecast.evaluation.origins import Origin, plan_origins
 from forecast.evaluation.rolling import Rolling, earlier
 from forecast.predict import ClvModel
@@ -47,6 +50,9 @@ class Backtest:
     tracking : pandas.DataFrame
         ``cutoff, model, day, expected, actual``: cumulative repeat purchases of the customers known at
         the last cut, week by week.
+    pit : pandas.DataFrame
+        ``cutoff, model, bin, share``: customers in tenths of the probability integral transform, the
+        lowest first; a model that knows its chances has a tenth in each.
     notes : list of str
         What could not be run, and why.
     """
@@ -55,6 +61,7 @@ class Backtest:
     forecasts: pd.DataFrame
     tracking: pd.DataFrame
     notes: list[str] = field(default_factory=list)
+    pit: pd.DataFrame = field(default_factory=lambda: _pit_table([]))
 
     def __repr__(self) -> str:
         cuts = [str(cut.date()) for cut in sorted(self.board["cutoff"].unique())]
@@ -93,7 +100,8 @@ def backtest(
     refit : bool
         Fit at every origin, or only at the first.
     candidates : sequence of str, optional
-        Models and rules; all by default.
+        Models and rules; plain models and all rules by default. ``hgb`` is boosted trees that learn at
+        earlier origins, ``average`` the mean of it and ``auto`` (else ``bg-nbd``).
     draws : int
         Joint draws of totals.
     seed : int
@@ -119,20 +127,23 @@ def backtest(
     >>> found.summary().query("target == 'orders'")["model"].tolist()
     ['bg-nbd', 'global-mean']
     """
-    names = check_candidates(candidates)
+    names = sorted(check_candidates(candidates), key=lambda name: name in LEARNERS)  # they hear others first
     check_orders(orders)
     windows = plan_origins(orders.first_day, orders.last_day, h, n_windows, step_size, fiscal_year_start)
-    lineup = {name: Candidate.parse(name) for name in names if name not in BASELINES and name != AUTO}
+    others = (*BASELINES, *LEARNERS, AUTO)
+    lineup = {name: Candidate.parse(name) for name in names if name not in others}
     learning = {name: own for name, own in lineup.items() if own.level}
     auto = CHOICES if AUTO in names else ()
     board: list[tuple[Any, ...]] = []
     forecasts: list[pd.DataFrame] = []
     tracking: list[pd.DataFrame] = []
+    pit: list[tuple[Any, ...]] = []
     notes: list[str] = []
     fitted: dict[str, ClvModel] = {}
     rolling = Rolling(orders, seed=seed)
     chooser = Chooser(orders, auto, seed, windows[0][0]) if auto else None
-    warm_up = earlier(windows, orders.first_day) if learning or auto else []
+    learner = Learner(rolling, seed) if set(names) & set(LEARNERS) else None
+    warm_up = earlier(windows, orders.first_day) if learning or auto or learner else []
     done, total = 0, len(warm_up) + len(windows) * len(names)
     for cutoff, end in warm_up:
         if progress is not None:
@@ -141,12 +152,15 @@ def backtest(
         known, origin = rolling.at(cutoff, end)
         for own in learning.values():
             rolling.remember(own, known, origin)
+        if learner is not None:
+            learner.remember(known, origin)
         known.close()
         if chooser is not None:
             chooser.look(cutoff, end)
     for number, (cutoff, end) in enumerate(windows):
         known, origin = rolling.at(cutoff, end)
         board.extend(_population(orders, origin))
+        said: dict[str, Forecasts] = {}
         for name in names:
             if progress is not None:
                 progress(f"{cutoff} {name}", done, total)
@@ -154,11 +168,13 @@ def backtest(
             try:
                 if name in BASELINES:
                     found = forecast_rule(name, origin)
+                elif learner is not None and name in LEARNERS:
+                    found = learner.forecast(name, known, origin, said)
                 else:
                     if chooser is not None and name == AUTO:
-                        chosen = chooser.choose(cutoff).candidate
-                        notes.append(f"{AUTO} at {cutoff} is {chosen.name}")
-                        fitted[name] = chooser.corrected(chosen, rolling, known)
+                        choice = chooser.choose(cutoff)
+                        notes.append(f"{AUTO} at {cutoff} is {choice.candidate.name}: {choice.reason}")
+                        fitted[name] = chooser.corrected(choice.candidate, rolling, known)
                     elif refit or name not in fitted:
                         fitted[name] = rolling.corrected(lineup[name], known)
                     found = forecast_model(fitted[name], origin, draws=draws, seed=seed)
@@ -168,13 +184,19 @@ def backtest(
             if found is None:
                 notes.append(f"{name} at {cutoff}: needs a year of history before the cut")
                 continue
+            said[name] = found
             rng = np.random.default_rng([seed, number])
             board.extend((cutoff, origin.days, name, *row) for row in score_forecasts(found, origin, rng))
             forecasts.append(_forecast_rows(name, origin, found))
+            if found.counts:
+                shares = pit_shares(*(np.clip(found.counts[key], 0.0, 1.0) for key in ("below", "at")))
+                pit.extend((cutoff, name, bin, share) for bin, share in enumerate(shares, 1))
             if number == len(windows) - 1 and name in fitted and fitted[name].clock is None:
                 tracking.append(_tracking(orders, known, fitted[name], name, origin))
         for own in learning.values():  # after the forecasts: an origin never learns from itself
             rolling.remember(own, known, origin)
+        if learner is not None:
+            learner.remember(known, origin)
         if chooser is not None:
             chooser.look(cutoff, end)
         known.close()
@@ -187,7 +209,13 @@ def backtest(
         pd.concat(forecasts, ignore_index=True),
         pd.concat(tracking, ignore_index=True) if tracking else _empty_tracking(),
         notes,
+        _pit_table(pit),
     )
+
+
+def _pit_table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    found = pd.DataFrame(rows, columns=["cutoff", "model", "bin", "share"])
+    return found.assign(cutoff=pd.to_datetime(found["cutoff"]))
 
 
 def _population(orders: Any, origin: Origin) -> list[tuple[Any, ...]]:

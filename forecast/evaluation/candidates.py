@@ -29,6 +29,8 @@ from forecast.summary.statistics import (
 
 LEVEL = 90.0
 AUTO = "auto"
+HGB, AVERAGE = "hgb", "average"
+LEARNERS = (HGB, AVERAGE)  # beside the models on the board; never chosen, never saved
 
 
 @dataclass(frozen=True)
@@ -185,11 +187,12 @@ def check_candidates(names: Sequence[str] | str | None) -> list[str]:
         return default_candidates(True)
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",") if name.strip()]
-    unknown = [name for name in names if name not in BASELINES and name != AUTO and not _is_model(name)]
+    others = (*BASELINES, *LEARNERS, AUTO)
+    unknown = [name for name in names if name not in others and not _is_model(name)]
     if unknown or not names:
         raise ArgumentError(
             f"unknown candidates: {', '.join(unknown) or 'none given'}",
-            advice=f"Choose from {', '.join([AUTO, *PURCHASE_MODELS, *BASELINES])}; "
+            advice=f"Choose from {', '.join([AUTO, *PURCHASE_MODELS, *LEARNERS, *BASELINES])}; "
             "models may have +season and +level.",
         )
     return list(dict.fromkeys(names))
