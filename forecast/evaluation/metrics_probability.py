@@ -236,6 +236,41 @@ def pit_coverage(cdf_below: Any, cdf_at: Any, level: float) -> float:
     return float(share.mean())
 
 
+def pit_shares(cdf_below: Any, cdf_at: Any, bins: int = 10) -> np.ndarray:
+    """Shares of customers in equal bins of the probability integral transform: all equal when it is right.
+
+    The expectation over the randomisation, so that nothing is drawn.
+
+    Parameters
+    ----------
+    cdf_below, cdf_at : array_like, shape (customers,)
+        ``P(X < y)`` and ``P(X <= y)`` at what happened.
+    bins : int, default 10
+
+    Returns
+    -------
+    ndarray of float, shape (bins,)
+        They add up to 1.
+
+    Raises
+    ------
+    ArgumentError
+        When ``bins`` is not a whole number from 1 up.
+    InputError
+        When a value is missing or outside 0 to 1, the input is empty, or the function falls.
+
+    Examples
+    --------
+    >>> pit_shares([0.0, 0.6], [0.5, 0.8], bins=4).tolist()
+    [0.25, 0.25, 0.375, 0.125]
+    """
+    below, at = _jump(cdf_below, cdf_at)
+    edges = np.linspace(0.0, 1.0, checked_bins(bins, bins) + 1)
+    width = np.maximum(at - below, 1e-12)
+    reached = [float(np.clip((edge - below) / width, 0.0, 1.0).mean()) for edge in edges[1:-1]]
+    return np.diff([0.0, *reached, 1.0])
+
+
 def brier(probability: Any, outcome: Any) -> float:
     """Mean squared error of a probability, 0 to 1; smaller is better.
 
