@@ -75,9 +75,9 @@ def features(days: np.ndarray, harmonics: int, windows: tuple[str, ...]) -> np.n
     """
     phase = 2.0 * np.pi * (days - np.datetime64("2000-01-01")).astype(float) / _YEAR
     columns = [wave(k * phase) for k in range(1, harmonics + 1) for wave in (np.cos, np.sin)]
-    if windows and len(days):
-        years = range(int(days.min().astype("datetime64[Y]").astype(int)) + 1969,
-                      int(days.max().astype("datetime64[Y]").astype(int)) + 1972)  # fmt: skip
+    if windows:
+        year_of = 1970 + np.unique(days.astype("datetime64[Y]").astype(int))
+        years = np.unique(np.concatenate([year_of - 1, year_of, year_of + 1])).tolist()
         for name in windows:
             inside = np.zeros(len(days))
             for year in years:

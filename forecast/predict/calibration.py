@@ -57,13 +57,14 @@ class Calibration:
         return np.interp(shares, self.warped, self.knots) if self.warps else shares
 
     def draw_levels(self, size: int, seed: int) -> np.ndarray:
-        """Factors with mean near 1 for joint draws of totals; all 1 where the level is sure."""
+        """Factors with mean 1 for joint draws of totals; all 1 where the level is sure."""
         if self.level_sd <= 0.0:
             return np.ones(size)
         rng = np.random.default_rng([seed, 20_051])
         # Evenly spread over the distribution, in random order: few draws must not miss its tails.
         uniform = (rng.permutation(size) + rng.random(size)) / size
-        return np.exp(self.level_sd * np.clip(special.stdtrit(self.degrees, uniform), -6.0, 6.0))
+        found = np.exp(self.level_sd * np.clip(special.stdtrit(self.degrees, uniform), -6.0, 6.0))
+        return found / found.mean()  # totals stay the sums of customers' expectations
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
