@@ -433,7 +433,7 @@ def orders_of_channels(seed: int = 0) -> pd.DataFrame:
             gaps = np.cumsum(1 + rng.integers(1, 80, rng.poisson(2.0)))
             level = spend * rng.gamma(6.0, 1 / 6.0)
             rows += [
-                (f"{k}-{i}", str(np.datetime64("2023-01-01") + int(day)), round(level * rng.gamma(5.0, 0.2), 2) + 0.01, channel)
+                (f"{k}-{i}", str(np.datetime64("2023-01-01") + np.timedelta64(int(day), "D")), round(level * rng.gamma(5.0, 0.2), 2) + 0.01, channel)
                 for day in (first, *(first + gaps))
                 if day < 400
             ]  # fmt: skip
