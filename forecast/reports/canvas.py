@@ -40,6 +40,22 @@ _KNOWN = {
     "hiatus": 5,
     "formula": 6,
 }
+# Fitted candidates have their model's colour; what is done with the model shows in marker and dashes.
+_FAMILY = {
+    "bg-nbd": BLUE,
+    "mbg-nbd": PURPLE,
+    "pareto-nbd": ORANGE,
+    "mbg-cnbd-2": SKY,
+    "auto": GREEN,
+    "hgb": VERMILLION,
+    "average": YELLOW,
+}
+_DONE = {
+    "": ("o", "-"),
+    "+level": ("<", DASHES[1]),
+    "+season": (">", DASHES[2]),
+    "+season+level": ("p", DASHES[3]),
+}
 
 STYLE: dict[str, Any] = {
     "font.family": [FONT],
@@ -72,6 +88,7 @@ STYLE: dict[str, Any] = {
 }
 
 _LARGEST_SVG = 220_000
+_LEGEND, _LETTER, _HANDLE = 345.0, 5.3, 34.0  # points: a legend's room, a letter of it, the line beside it
 
 
 @dataclass(frozen=True)
@@ -90,11 +107,17 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     --------
     >>> looks(["nbd", "mine"])["nbd"].colour
     '#D55E00'
+    >>> looks(["mbg-nbd"])["mbg-nbd"].colour == looks(["mbg-nbd+level"])["mbg-nbd+level"].colour
+    True
     """
     taken = {_KNOWN[name] for name in names if name in _KNOWN}
     free = [place for place in range(max(len(names), 1) + len(_KNOWN)) if place not in taken]
     found = {}
     for name in dict.fromkeys(names):
+        model, plus, done = name.partition("+")
+        if model in _FAMILY and plus + done in _DONE:
+            found[name] = Look(_FAMILY[model], *_DONE[plus + done])
+            continue
         place = _KNOWN[name] if name in _KNOWN else free.pop(0)
         found[name] = Look(
             PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)]
@@ -147,9 +170,11 @@ def safe(text: Any) -> str:
 def head(
     ax: Axes, title: str, handles: Sequence[Any] = (), labels: Sequence[str] = (), ncols: int = 3
 ) -> None:
-    """Title, and the legend under it, above the plot where it covers nothing."""
+    """Title, and the legend under it, above the plot; long names get fewer columns."""
     rows = 0
     if handles:
+        longest = max(len(str(label)) for label in labels)
+        ncols = max(1, min(ncols, int(_LEGEND / (_LETTER * longest + _HANDLE))))
         rows = -(-len(handles) // ncols)
         ax.legend(
             handles,

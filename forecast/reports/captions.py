@@ -11,6 +11,7 @@ from forecast.reports.figures import (
     decile_lift_data,
     error_by_quarter_data,
     interval_hits_data,
+    pit_histogram_data,
     reliability_data,
     retention_heatmap_data,
     value_concentration_data,
@@ -187,8 +188,8 @@ def promises(forecasts: pd.DataFrame, model: str) -> str:
     )
 
 
-def errors(board: pd.DataFrame, target: str, model: str | None) -> str:
-    """The range of errors of the leading model, and of the worst candidate."""
+def errors(board: pd.DataFrame, target: str, model: str | None, shown: list[str] | None = None) -> str:
+    """The range of errors of the leading model, the worst candidate, and how many are not drawn."""
     data = error_by_quarter_data(board, target)
     if data.empty:
         return EMPTY
@@ -200,12 +201,26 @@ def errors(board: pd.DataFrame, target: str, model: str | None) -> str:
         f"The largest error is {signed_percent(widest['error_percent'] / 100)}, by {widest['model']} at "
         f"{day(widest['cutoff'])}."
     )
+    if shown is not None and (rest := data["model"].nunique() - len(shown)) > 0:
+        text.append(f"Not drawn: {rest} more; the board above has them.")
     return " ".join(text)
 
 
-def hits(board: pd.DataFrame, target: str) -> str:
+def outcomes(pit: pd.DataFrame, model: str) -> str:
+    """Where outcomes fell more often than they should."""
+    data = pit_histogram_data(pit, model)
+    if data.empty:
+        return EMPTY
+    worst = data.iloc[int((data["share"] - 1.0 / len(data)).abs().to_numpy().argmax())]
+    return (
+        f"Means over all cut-offs. Right chances would put {percent(1.0 / len(data))} of the customers in "
+        f"each tenth; {model} is farthest off in tenth {worst['bin']:.0f}, with {percent(worst['share'])}."
+    )
+
+
+def hits(board: pd.DataFrame, target: str, models: list[str] | None = None) -> str:
     """How often the intervals held."""
-    data = interval_hits_data(board, target)
+    data = interval_hits_data(board, target, models)
     if data.empty:
         return EMPTY
     found = data.groupby("model", sort=False)["hit"].agg(["sum", "size"])
@@ -213,7 +228,7 @@ def hits(board: pd.DataFrame, target: str) -> str:
     text = f"Actual totals inside the 90 % interval: {listed(parts)}."
     if (found["sum"] < 0.7 * found["size"]).any():
         text += (
-            " Such intervals are too narrow to plan with: they hold the chance in what customers do, not "
-            "the uncertainty of the parameters or of the level."
+            " Intervals that held less than seven times in ten are too narrow to plan with: those of plain "
+            "models hold chance and unsure parameters, and no level that drifts."
         )
     return text

@@ -11,8 +11,8 @@ METRICS: dict[str, str] = {
     "WAPE": "Sum over the cut-offs of |forecast − actual|, over the sum of the actuals. The board is sorted "
     "by it.",
     "90 % interval held": "At how many cut-offs the actual total lay inside the 90 % interval. Nine of ten "
-    "should. The intervals hold the chance in what customers do and how uncertain the parameters are; a "
-    "season or a level that drifts is not in them yet.",
+    "should. Intervals of plain models hold the chance in what customers do and how uncertain the parameters "
+    "are; those of auto and of candidates with a level also how far earlier totals were off.",
     "width": "Width of the 90 % interval of the total, over the actual.",
     "CRPS": "Continuous ranked probability score of each customer's predicted number of purchases, mean over "
     "customers, in purchases: the mean absolute error of a whole distribution. Smaller is better.",
@@ -91,6 +91,22 @@ SCORE_TERMS: dict[str, str] = {
 }
 
 
+_MODELS = {
+    "bg-nbd": "Customers buy at their own steady rate until, after some repeat purchase, they leave.",
+    "mbg-nbd": "As bg-nbd, and a customer may leave after the first purchase.",
+    "pareto-nbd": "Customers buy at their own steady rate and leave at any moment.",
+    "nbd": "Customers buy at their own steady rate and never leave.",
+    "mbg-cnbd-2": "As mbg-nbd, with steadier gaps between purchases.",
+    "auto": "The candidate chosen at each cut-off from earlier ones, with what its totals were off by.",
+    "hgb": "Boosted trees that learn from earlier cut-offs.",
+    "average": "The mean of boosted trees and a purchase model.",
+}
+_DONE = {
+    "season": "On a seasonal clock, once there are 14 months of orders.",
+    "level": "Level, intervals of totals and shape are corrected by what its earlier forecasts were off by.",
+}
+
+
 def candidates(names: list[str]) -> dict[str, str]:
     """What each competitor is.
 
@@ -99,11 +115,11 @@ def candidates(names: list[str]) -> dict[str, str]:
     >>> list(candidates(["bg-nbd", "naive"]))
     ['bg-nbd', 'naive']
     """
-    known = {
-        "bg-nbd": "Fitted. Customers buy at their own steady rate until, after some purchase, they leave.",
-        "nbd": "Fitted. Customers buy at their own steady rate and never leave.",
-    }
-    return {
-        name: f"Rule. {BASELINES[name].description}" if name in BASELINES else known.get(name, "Fitted.")
-        for name in names
-    }
+    found = {}
+    for name in names:
+        model, *done = name.split("+")
+        if name in BASELINES:
+            found[name] = f"Rule. {BASELINES[name].description}"
+        else:
+            found[name] = " ".join(["Fitted.", *filter(None, [_MODELS.get(model), *map(_DONE.get, done)])])
+    return found

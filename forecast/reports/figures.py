@@ -19,6 +19,8 @@ from forecast.reports.figures_customers import (
     calibration_by_frequency_data,
     decile_lift,
     decile_lift_data,
+    pit_histogram,
+    pit_histogram_data,
     reliability,
     reliability_data,
 )
@@ -52,6 +54,8 @@ __all__ = [
     "error_by_quarter_data",
     "interval_hits",
     "interval_hits_data",
+    "pit_histogram",
+    "pit_histogram_data",
     "reliability",
     "reliability_data",
     "retention_heatmap",

@@ -242,3 +242,68 @@ def reliability(forecasts: pd.DataFrame, model: str, cutoff: Any = None, ax: Axe
         axes.set_ylabel("share that bought")
         head(axes, title, [line, diagonal], [f"{model}, tenths of the customers", "promise kept"])
     return axes
+
+
+def pit_histogram_data(pit: pd.DataFrame, models: str | Sequence[str] | None = None) -> pd.DataFrame:
+    """Shares of customers by tenths of the probability integral transform, means over the cut-offs.
+
+    Parameters
+    ----------
+    pit : DataFrame
+        As in ``Backtest.pit``.
+    models : str or sequence of str, optional
+        All by default.
+
+    Returns
+    -------
+    DataFrame
+        ``model, bin`` (1 to 10, the lowest first), ``share``.
+
+    Examples
+    --------
+    >>> pit_histogram_data(pd.DataFrame({"model": ["m", "m"], "bin": [1, 1], "share": [0.2, 0.1]}))
+      model  bin  share
+    0     m    1   0.15
+    """
+    kept = pit[pit["model"].isin(chosen(pit, models))]
+    return kept.groupby(["model", "bin"], sort=False)["share"].mean().reset_index()
+
+
+def pit_histogram(
+    pit: pd.DataFrame, models: str | Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Where outcomes fell in the customers' predicted distributions: flat when chances are right.
+
+    Every tenth should hold a tenth of the customers. High at both ends: distributions are too narrow; high
+    in the middle: too wide; high on the left: too many purchases expected; on the right: too few. The first
+    model is drawn as bars.
+    """
+    data = pit_histogram_data(pit, models)
+    title = "Where outcomes fell in what was predicted"
+    with canvas(ax) as axes:
+        if data.empty:
+            return nothing(axes, title, "no predicted distributions")
+        names = chosen(data, models)
+        own = looks(names)
+        handles: list[Any] = []
+        for turn, name in enumerate(names):
+            lines = data[data["model"] == name].sort_values("bin")
+            at, size = lines["bin"].to_numpy(), len(lines)
+            if turn == 0:
+                colour = own[name].colour
+                axes.bar(at, lines["share"], width=0.9, color=colour, alpha=0.35, edgecolor=colour)
+                handles.append(Patch(facecolor=colour, alpha=0.35, edgecolor=colour))
+                continue
+            (line,) = axes.plot(
+                at, lines["share"], color=own[name].colour, marker=own[name].marker,
+                linestyle=own[name].dashes, linewidth=1.4, markersize=5,
+            )  # fmt: skip
+            handles.append(line)
+        even = axes.axhline(1.0 / size, color=BLACK, linewidth=1.0, linestyle=(0, (4, 3)))
+        axes.set_xticks(range(1, size + 1))
+        axes.set_xlabel("tenth of the predicted distribution, the lowest first")
+        axes.set_ylabel("share of the customers")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.set_ylim(bottom=0)
+        head(axes, title, [*handles, even], [*names, "right"])
+    return axes

@@ -18,6 +18,7 @@ from forecast.reports.canvas import BLACK, QUIET, canvas, head, looks, nothing, 
 
 WHAT_IT_COUNTS = {"orders": "purchases", "value": "value"}
 _EDGE = 100.0
+_MANY_CUTS = 8
 
 
 def chosen(frame: pd.DataFrame, models: str | Sequence[str] | None) -> list[str]:
@@ -147,7 +148,9 @@ def _timeline(axes: Axes, data: pd.DataFrame, title: str) -> None:
     head(axes, title, handles, ["actual", *names], ncols=4)
 
 
-def error_by_quarter_data(board: pd.DataFrame, target: str = "orders") -> pd.DataFrame:
+def error_by_quarter_data(
+    board: pd.DataFrame, target: str = "orders", models: str | Sequence[str] | None = None
+) -> pd.DataFrame:
     """Signed error of each candidate's total at each cut-off.
 
     Parameters
@@ -155,6 +158,8 @@ def error_by_quarter_data(board: pd.DataFrame, target: str = "orders") -> pd.Dat
     board : DataFrame
         As in ``Backtest.board``.
     target : {"orders", "value"}
+    models : str or sequence of str, optional
+        All by default.
 
     Returns
     -------
@@ -169,6 +174,7 @@ def error_by_quarter_data(board: pd.DataFrame, target: str = "orders") -> pd.Dat
     [10.0]
     """
     kept = board[(board["scope"] == "portfolio") & (board["group"] == target) & (board["metric"] == "bias")]
+    kept = kept[kept["model"].isin(chosen(kept, models))]
     return pd.DataFrame(
         {
             "cutoff": pd.to_datetime(kept["cutoff"]),
@@ -179,22 +185,29 @@ def error_by_quarter_data(board: pd.DataFrame, target: str = "orders") -> pd.Dat
     ).reset_index(drop=True)
 
 
-def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | None = None) -> Axes:
+def error_by_quarter(
+    board: pd.DataFrame,
+    target: str = "orders",
+    ax: Axes | None = None,
+    *,
+    models: str | Sequence[str] | None = None,
+) -> Axes:
     """Signed error of every model and rule at every cut-off, in percent of what happened.
 
     Nearer to the line at 0 is better; above it the forecast was too high. Fitted models are joined by a line,
     simple rules are marks only. One that is always on the same side is biased. Errors beyond ±100 % sit at
     the edge with their number.
     """
-    data = error_by_quarter_data(board, target)
+    data = error_by_quarter_data(board, target, models)
     title = f"Error of total {WHAT_IT_COUNTS.get(target, target)}, by cut-off"
-    with canvas(ax, (5.4, 3.9)) as axes:
+    with canvas(ax, (5.4, 3.9 if data["model"].nunique() <= 6 else 4.5)) as axes:
         if data.empty:
             return nothing(axes, title, "nothing happened, so nothing can be a share of it")
         names, own = chosen(data, None), looks(chosen(data, None))
         cuts = sorted(data["cutoff"].unique())
         place = {cut: float(i) for i, cut in enumerate(cuts)}
         handles = []
+        small = 0.0 if len(cuts) <= _MANY_CUTS else 3.0
         for turn, name in enumerate(names):
             lines = data[data["model"] == name].sort_values("cutoff")
             shift = (turn - (len(names) - 1) / 2) * 0.7 / len(names)
@@ -203,11 +216,12 @@ def error_by_quarter(board: pd.DataFrame, target: str = "orders", ax: Axes | Non
             fitted = not bool(lines["rule"].iloc[0])
             (line,) = axes.plot(
                 x, np.clip(error, -_EDGE, _EDGE), color=own[name].colour, marker=own[name].marker,
-                markeredgecolor="#333333", markeredgewidth=0.5, markersize=7.5 if fitted else 6.5,
+                markeredgecolor="#333333", markeredgewidth=0.5, markersize=(7.5 if fitted else 6.5) - small,
                 linestyle=own[name].dashes if fitted else "", linewidth=1.3, clip_on=False, zorder=3,
             )  # fmt: skip
             handles.append(line)
-            for at, value in zip(x, error, strict=True):
+            widest = np.abs(error) == np.abs(error).max()  # with many cuts only the largest is written out
+            for at, value in zip(x[widest | (small == 0)], error[widest | (small == 0)], strict=True):
                 if abs(value) > _EDGE:
                     axes.annotate(
                         f"{value:+,.0f} %", (at, np.sign(value) * _EDGE), xytext=(0, -14 if value > 0 else 9),
@@ -231,7 +245,9 @@ def _cuts(axes: Axes, cuts: Sequence[pd.Timestamp]) -> None:
     axes.set_xlabel("cut-off: the last day the forecast knew")
 
 
-def interval_hits_data(board: pd.DataFrame, target: str = "orders") -> pd.DataFrame:
+def interval_hits_data(
+    board: pd.DataFrame, target: str = "orders", models: str | Sequence[str] | None = None
+) -> pd.DataFrame:
     """Total forecast with its interval beside what happened.
 
     Returns
@@ -256,7 +272,7 @@ def interval_hits_data(board: pd.DataFrame, target: str = "orders") -> pd.DataFr
         f"hit-{label}": "hit",
     }
     lines = board[(board["scope"] == "portfolio") & (board["group"] == target)]
-    lines = lines[lines["metric"].isin(list(wanted))]
+    lines = lines[lines["metric"].isin(list(wanted)) & lines["model"].isin(chosen(lines, models))]
     wide = lines.pivot(index=["cutoff", "horizon_days", "model"], columns="metric", values="value")
     order = {name: place for place, name in enumerate(chosen(lines, None))}
     wide = wide.reindex(columns=list(wanted)).rename(columns=wanted).dropna().reset_index()
@@ -266,15 +282,20 @@ def interval_hits_data(board: pd.DataFrame, target: str = "orders") -> pd.DataFr
 
 
 def interval_hits(
-    board: pd.DataFrame, target: str = "orders", ax: Axes | None = None, *, currency: str | None = None
+    board: pd.DataFrame,
+    target: str = "orders",
+    ax: Axes | None = None,
+    *,
+    models: str | Sequence[str] | None = None,
+    currency: str | None = None,
 ) -> Axes:
     """Totals of the fitted models with their 90 % interval, and what happened.
 
     A black bar within the coloured whisker is a hit. Nine of ten should be; when fewer are, the intervals are
-    too narrow to plan with. They hold the chance in what customers do, and not yet the uncertainty of the
-    parameters or of the level.
+    too narrow to plan with. Those of plain models hold chance and the uncertainty of the parameters; those of
+    ``auto`` and of candidates with a level hold how far earlier totals were off, too.
     """
-    data = interval_hits_data(board, target)
+    data = interval_hits_data(board, target, models)
     title = f"Total {WHAT_IT_COUNTS.get(target, target)}: 90 % interval and actual"
     with canvas(ax, (5.4, 3.9)) as axes:
         if data.empty:
@@ -283,14 +304,15 @@ def interval_hits(
         cuts = sorted(data["cutoff"].unique())
         place = {cut: float(i) for i, cut in enumerate(cuts)}
         handles, labels = [], []
-        width = 0.6 / len(names)
+        width, few = 0.6 / len(names), len(names) * len(cuts) <= 3 * _MANY_CUTS
         for turn, name in enumerate(names):
             lines = data[data["model"] == name]
             x = lines["cutoff"].map(place).to_numpy() + (turn - (len(names) - 1) / 2) * width
             below, above = lines["forecast"] - lines["lo"], lines["hi"] - lines["forecast"]
             shown = axes.errorbar(
                 x, lines["forecast"], yerr=np.maximum([below, above], 0.0), fmt=own[name].marker,
-                color=own[name].colour, capsize=5, elinewidth=2, capthick=1.5, markersize=5,
+                color=own[name].colour, markersize=5 if few else 3,
+                capsize=5 if few else 1.5, elinewidth=2 if few else 1.2, capthick=1.5 if few else 1.0,
             )  # fmt: skip
             handles.append(shown)
             labels.append(f"{name}: {int(lines['hit'].sum())} of {len(lines)} inside")

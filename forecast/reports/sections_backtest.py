@@ -8,15 +8,24 @@ import pandas as pd
 
 from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.baselines import BASELINES
+from forecast.evaluation.candidates import AUTO
 from forecast.reports import captions, figures
 from forecast.reports.blocks import Gallery, Key, Lines, Picture, Section, Table, Terms, drawn, table
-from forecast.reports.definitions import BOARD_METRICS, METRICS, TERMS, candidates
+from forecast.reports.definitions import METRICS, TERMS, candidates
 from forecast.reports.figures_totals import WHAT_IT_COUNTS
+from forecast.reports.sections_candidates import (
+    choices,
+    choices_table,
+    models_shown,
+    score_tables,
+    shortlist,
+)
 from forecast.reports.terminal import NOTHING_TO_COMPARE
 from forecast.reports.wording import NONE, count, day, listed, money, percent, plain, signed_percent
 from forecast.reports.wording import figures as digits
 
 TARGETS = ("orders", "value")
+MOST_TRACKED = 5
 
 
 def standing(summary: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -51,14 +60,15 @@ def standing(summary: pd.DataFrame, target: str) -> pd.DataFrame:
 
 
 def leader(summary: pd.DataFrame, target: str = "orders") -> str | None:
-    """The fitted model with the smallest error, or None when there are only rules."""
+    """The model a page is about: auto where it ran, as it was chosen beforehand; else the fitted model with
+    the smallest error, or None when there are only rules.
+    """
     own = standing(summary, target)
-    own = own[own["kind"] == "fitted"]
-    return (
-        None
-        if own.empty
-        else str(own.sort_values("origins", ascending=False, kind="stable")["model"].iloc[0])
-    )
+    own = own[own["kind"] == "fitted"].sort_values("origins", ascending=False, kind="stable")
+    if own.empty:
+        return None
+    full = own[own["origins"] == own["origins"].iloc[0]]
+    return AUTO if AUTO in set(full["model"]) else str(own["model"].iloc[0])
 
 
 def rival(summary: pd.DataFrame, target: str = "orders") -> str | None:
@@ -90,9 +100,11 @@ def verdict(summary: pd.DataFrame) -> list[str]:
         elif best["kind"] == "fitted" and (full["kind"] == "rule").any():
             next_rule = full[full["kind"] == "rule"].iloc[0]
             line += f" The best simple rule, {next_rule['model']}, was off by {percent(next_rule['wape'])}."
-        text.append(line)
         model = leader(summary, target)
         row = own[own["model"] == model].head(1)
+        if model == AUTO and best["model"] != AUTO:
+            line += f" {AUTO}, which chose beforehand, was off by {percent(row['wape'].iloc[0])}."
+        text.append(line)
         if len(row) and row["held"].iloc[0] != NONE:
             text.append(
                 f"The 90 % intervals of {model} held {row['held'].iloc[0]} totals of "
@@ -252,42 +264,25 @@ def class_table(backtest: Backtest, model: str, scope: str, caption: str, first:
     return table(wide, caption, columns, note="All cut-offs added up.")
 
 
-def metric_table(backtest: Backtest) -> Table | None:
-    """Every customer-level metric, means over the cut-offs."""
-    own = backtest.board[backtest.board["scope"] == "customers"]
-    if own.empty:
-        return None
-    means = own.groupby(["group", "metric", "model"], sort=False)["value"].mean().unstack("model")
-    names = list(dict.fromkeys(own["model"]))
-    rows = []
-    for target in TARGETS:
-        for metric, (label, _) in BOARD_METRICS.items():
-            if (target, metric) in means.index:
-                share = metric.startswith(("pit_coverage", "top10"))
-                write = percent if share else digits
-                rows.append(
-                    [
-                        f"{label}, {WHAT_IT_COUNTS[target]}",
-                        *(write(means.loc[(target, metric), name]) for name in names),
-                    ]
-                )
-    heads = [("Metric", False), *((name, True) for name in names)]
-    note = "Means over the cut-offs, one customer one vote. Rules give no probabilities."
-    return Table("Scores, customer by customer", heads, rows, note)
-
-
 def pictures(backtest: Backtest, currency: str | None) -> dict[str, list[Picture]]:
     """All figures of the backtest, by section."""
     summary, board, forecasts = backtest.summary(), backtest.board, backtest.forecasts
     model = leader(summary)
     targets = [target for target in TARGETS if len(figures.error_by_quarter_data(board, target))]
+    few = models_shown(summary, 3 if board["cutoff"].nunique() <= 8 else 2)
     found: dict[str, list[Picture]] = {
         "errors": [
-            drawn(figures.error_by_quarter(board, target), captions.errors(board, target, model))
+            drawn(
+                figures.error_by_quarter(board, target, models=shortlist(summary, target)),
+                captions.errors(board, target, model, shortlist(summary, target)),
+            )
             for target in targets
         ],
         "intervals": [
-            drawn(figures.interval_hits(board, target, currency=currency), captions.hits(board, target))
+            drawn(
+                figures.interval_hits(board, target, models=few, currency=currency),
+                captions.hits(board, target, few),
+            )
             for target in targets
             if len(figures.interval_hits_data(board, target))
         ],
@@ -296,11 +291,13 @@ def pictures(backtest: Backtest, currency: str | None) -> dict[str, list[Picture
     }
     if model is None:
         return found
-    tracked = list(dict.fromkeys(backtest.tracking["model"]))
+    tracked = [n for n in models_shown(summary, MOST_TRACKED) if n in set(backtest.tracking["model"])]
     if tracked:
         first = model if model in tracked else tracked[0]
         found["time"] = [
-            drawn(figures.tracking(backtest.tracking), captions.followed(backtest.tracking, tracked)),
+            drawn(
+                figures.tracking(backtest.tracking, tracked), captions.followed(backtest.tracking, tracked)
+            ),
             drawn(figures.weekly(backtest.tracking, first), captions.by_week(backtest.tracking, first)),
         ]
     found["customers"] = [
@@ -317,6 +314,11 @@ def pictures(backtest: Backtest, currency: str | None) -> dict[str, list[Picture
     if len(figures.reliability_data(forecasts, model)):
         found["customers"].append(
             drawn(figures.reliability(forecasts, model), captions.promises(forecasts, model))
+        )
+    if model in set(backtest.pit["model"]):
+        names = [model, *(name for name in few if name != model)]
+        found["customers"].append(
+            drawn(figures.pit_histogram(backtest.pit, names), captions.outcomes(backtest.pit, model))
         )
     return found
 
@@ -353,8 +355,7 @@ def backtest_sections(backtest: Backtest, currency: str | None, detail: bool = T
         ]
         blocks += [block for block in classes if block is not None]
     if detail:
-        scores = metric_table(backtest)
-        blocks += [scores] if scores is not None else []
+        blocks += score_tables(backtest)
     if blocks:
         sections.append(Section("customers", "Customer by customer", blocks))
     people: Any = population_table(backtest, currency)
@@ -362,11 +363,12 @@ def backtest_sections(backtest: Backtest, currency: str | None, detail: bool = T
         if nobody_won(backtest):
             people = Lines(["All customers came before the first cut."])
         sections.append(Section("population", "Known and newly won customers", [people]))
-    if backtest.notes:
-        lines = [f"{count(len(backtest.notes))} not run:" if len(backtest.notes) > 1 else "Not run:"]
-        sections.append(
-            Section("notes", "What could not be run", [Lines(lines), Lines(list(backtest.notes), True)])
-        )
+    chose, others = choices_table(backtest.notes), choices(backtest.notes)[1]
+    if chose is not None:
+        sections.insert(1, Section("choices", "What was chosen, and why", [chose]))
+    if others:
+        lines = [f"{count(len(others))} not run:" if len(others) > 1 else "Not run:"]
+        sections.append(Section("notes", "What could not be run", [Lines(lines), Lines(others, True)]))
     return sections
 
 

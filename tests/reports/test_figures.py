@@ -200,3 +200,38 @@ def test_a_heavy_drawing_becomes_a_png():
 def test_looks_differ_without_colour():
     found = looks(["bg-nbd", "nbd", "naive", "hiatus", "global-mean", "formula", "last-year", "mine"])
     assert len({look.marker for look in found.values()}) == 8
+
+
+def make_pit(models=("bg-nbd", "auto")) -> pd.DataFrame:
+    rows = [
+        (cut, m, b, 0.1 + 0.01 * (b == 1) - 0.01 * (b == 2))
+        for cut in CUTS
+        for m in models
+        for b in range(1, 11)
+    ]
+    return pd.DataFrame(rows, columns=["cutoff", "model", "bin", "share"])
+
+
+def test_pit_histogram_has_bars_for_the_first_and_lines_for_the_others():
+    ax = figures.pit_histogram(make_pit(), ["auto", "bg-nbd"])
+    assert legend(ax) == ["auto", "bg-nbd", "right"]
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.11, 0.09, *[0.1] * 8])
+    assert figures.pit_histogram(make_pit().iloc[:0]).get_title(loc="left")
+
+
+def test_only_the_models_asked_for_are_drawn():
+    board = make_board(models=("bg-nbd", "auto", "naive"))
+    assert legend(figures.error_by_quarter(board, models=["auto", "naive"])) == ["auto", "naive"]
+    assert len(legend(figures.interval_hits(board, models="auto"))) == 2
+
+
+def test_long_names_get_fewer_columns():
+    names = [f"mbg-cnbd-2+season+level{i}" for i in range(4)]
+    ax = figures.error_by_quarter(make_board(models=names))
+    assert ax.get_legend()._ncols == 2
+
+
+def test_a_model_has_one_colour_whatever_is_done_with_it():
+    found = looks(["mbg-nbd", "mbg-nbd+level", "mbg-nbd+season", "mbg-nbd+season+level"])
+    assert len({look.colour for look in found.values()}) == 1
+    assert len({(look.marker, str(look.dashes)) for look in found.values()}) == 4

@@ -12,6 +12,8 @@ from report_inputs import CUTS, make_backtest
 import forecast
 from forecast.evaluation.backtest import Backtest, backtest
 from forecast.reports.pages import backtest_page, check_page, demo_page, history_page
+from forecast.reports.sections_backtest import leader
+from forecast.reports.sections_candidates import models_shown, shortlist
 
 
 @pytest.fixture
@@ -141,6 +143,37 @@ def test_notes_have_a_section_only_when_there_are_some(small):
     assert "What could not be run" in backtest_page(
         make_backtest(notes=["x at y: no"]), title="B", facts=FACTS
     )
+
+
+def test_many_candidates_are_all_in_tables_and_few_in_figures():
+    models = ("auto", "bg-nbd", *(f"mbg-cnbd-2+{i}" for i in range(9)), "naive")
+    notes = ["auto at 2025-09-30 is bg-nbd: there are 2 earlier origins", "x at y: no"]
+    found = make_backtest(models=models, notes=notes, scale={"bg-nbd": 1.01, "naive": 1.3})
+    words = check_structure(backtest_page(found, title="B", facts=FACTS)).words()
+    assert all(words.count(name) >= 2 for name in models)
+    assert "Not drawn: 4 more" in words
+    assert "What auto chose" in words
+    assert "there are 2 earlier origins" in words
+    assert "Not run: x at y: no" in words
+    assert "auto, which chose beforehand, was off by 10 %" in words
+
+
+def test_a_page_is_about_auto_where_it_ran_and_else_about_the_nearest_model():
+    def led(models):
+        scale = {"bg-nbd": 1.0, "auto": 1.1, "naive": 1.3}
+        return leader(make_backtest(models=models, scale=scale).summary())
+
+    assert led(("bg-nbd", "auto", "naive")) == "auto"
+    assert led(("bg-nbd", "naive")) == "bg-nbd"
+    assert led(("naive",)) is None
+
+
+def test_figures_show_auto_plain_and_the_nearest_of_both_kinds():
+    models = [f"m{i}" for i in range(9)] + ["bg-nbd", "auto", "naive", "hiatus", "formula", "global-mean"]
+    summary = pd.DataFrame({"model": models, "target": "orders"})
+    assert shortlist(summary) == ["auto", "bg-nbd", "m0", "m1", "m2", "naive", "hiatus", "formula"]
+    assert models_shown(summary, 3) == ["auto", "bg-nbd", "m0"]
+    assert shortlist(summary.head(4)) == models[:4]
 
 
 @pytest.fixture(scope="module")
