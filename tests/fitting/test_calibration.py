@@ -10,8 +10,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from forecast.fitting.spec import GAMMA_GAMMA, PURCHASE_MODELS, ModelSpec
+from forecast.fitting.spec import GAMMA_GAMMA, PARETO_NBD, ModelSpec, purchase_model
 
+SPECS = [*(purchase_model(name) for name in ("bg-nbd", "nbd", "mbg-nbd", "mbg-cnbd-2")), GAMMA_GAMMA]
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
 pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason="the source distribution has no benchmarks")
 
@@ -27,10 +28,17 @@ def calibration() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("spec", [*PURCHASE_MODELS.values(), GAMMA_GAMMA], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_laplace_posteriors_are_calibrated(calibration: ModuleType, spec: ModelSpec) -> None:
     found = calibration.calibrate(spec, "laplace", simulations=50)
     assert found.ranks.shape == (50, len(spec.parameters))
+    assert found.outside() == {}
+    assert found.doubtful <= 2
+
+
+def test_the_laplace_posterior_of_pareto_nbd_is_calibrated(calibration: ModuleType) -> None:
+    """It needs more customers than the others before a Gaussian resembles its posterior."""
+    found = calibration.calibrate(PARETO_NBD, "laplace", simulations=30, customers=600)
     assert found.outside() == {}
     assert found.doubtful <= 2
 
