@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks bench bench-calibration bench-posterior clean
+.PHONY: demo test test-newer lint format notebooks bench bench-calibration bench-posterior accuracy clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,6 +45,10 @@ bench-calibration: $(VENV)/.tested
 
 bench-posterior: $(VENV)/.tested
 	$(BIN)/python benchmarks/posterior.py
+
+# CLV_BENCH_DATA names a folder of further order logs in Parquet.
+accuracy: $(VENV)/.tested
+	$(BIN)/python benchmarks/accuracy.py
 
 clean:
 	rm -rf $(VENV) .venv-newer .venv-peers demo build dist .pytest_cache .mypy_cache .ruff_cache
