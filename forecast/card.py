@@ -52,6 +52,7 @@ def model_card(model: Any, name: str) -> str:
         for row in model.summary().itertuples()
     ]
     lines += _chosen(model)
+    lines += _spend(model)
     lines += _effects(model)
     lines += ["", "## Definitions", "", *_definitions(model), "", "## Data", ""]
     lines += [
@@ -110,6 +111,45 @@ def _chosen(model: Any) -> list[str]:
     return lines
 
 
+_LEARNED = {
+    "repeat": "Spend is learned from repeat purchases above 0; customers without one get the "
+    "population's mean.",
+    "all": "Spend is learned from all purchases above 0, the first included; customers without one get the "
+    "population's mean.",
+    "mean": "Spend is the mean of all repeat purchases above 0, the same for every customer; its intervals "
+    "hold how single purchases vary.",
+}
+
+
+def _spend(model: Any) -> list[str]:
+    """Why spend is learned as it is, how that fared, and whether spend depends on frequency."""
+    told = model.provenance.get("spend") or {}
+    lines: list[str] = []
+    if told.get("table"):
+        lines += [
+            f"Chosen: {told['reason']}.",
+            "",
+            "| spend from | MAE | RMSE | Gini of value | score behind the best | standard error |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row['spend']} | {row['mae']:.3f} | {row['rmse']:.3f} | {row['gini']:.3f} | "
+            f"{row['difference']:.4f} | {row['standard_error']:.4f} |"
+            for row in told["table"]
+        ]
+        lines += [
+            "",
+            "Errors of buyers' mean purchase value, relative to one mean for everybody. The score is the "
+            "mean logarithm of MAE, RMSE and 1 - Gini; smaller is better.",
+        ]
+    if told.get("classes"):
+        parts = [f"{row['repeat_purchases']} {row['ratio']:.2f}" for row in told["classes"]]
+        lines += ["", f"Forecast over actual by repeat purchases before: {', '.join(parts)}."]
+    if told.get("check"):
+        lines += ["", told["check"]["text"]]
+    return ["", "## Spend", "", *lines[lines[:1] == [""] :]] if lines else []
+
+
 def _effects(model: Any) -> list[str]:
     """Covariates one by one; groups in words, since there may be hundreds."""
     lines: list[str] = []
@@ -128,7 +168,7 @@ def _effects(model: Any) -> list[str]:
             "",
         ]
         for fitted in (model.purchases, model.spend):
-            if fitted is not None:
+            if fitted is not None and fitted.effects is not None:
                 between = ", ".join(
                     f"{name} {v['estimate']:.2f}" for name, v in fitted.extra["between"].items()
                 )
@@ -167,9 +207,8 @@ def _definitions(model: Any) -> list[str]:
         )
     if model.spend is not None:
         lines.append(
-            "- Spend is learned from repeat purchases above 0; customers without one get the "
-            f"population's mean. Share of repeat purchases with a value: {model.clv.paid_share:.6f}; "
-            "expected values are thinned by it."
+            f"- {_LEARNED[model.clv.spend_from]} Share of repeat purchases with a value: "
+            f"{model.clv.paid_share:.6f}; expected values are thinned by it."
         )
         lines.append("- Spend is assumed to be independent of how often a customer buys.")
     return lines

@@ -86,6 +86,15 @@ class Model:
         """
         return parameter_table([self.purchases, self.spend], self.provenance["currency"])
 
+    @property
+    def spend_check(self) -> dict[str, Any] | None:
+        """Whether spend depends on frequency among the customers fitted on, and what follows.
+
+        ``correlation, lower_95, upper_95, doubled, customers, text``; None for a log without money.
+        """
+        found: dict[str, Any] | None = (self.provenance.get("spend") or {}).get("check")
+        return found
+
     def columns(self, by: Sequence[str] = ()) -> list[str]:
         """Columns of the orders that scoring reads: those asked for, and the traits that the model knows."""
         return list(dict.fromkeys((*by, *self.clv.traits)))
@@ -244,7 +253,7 @@ class Model:
         Examples
         --------
         >>> import tempfile, forecast
-        >>> model = fit(forecast.read_orders(forecast.cdnow(), currency="USD"))
+        >>> model = forecast.fit(forecast.read_orders(forecast.cdnow(), currency="USD"))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     saved = model.save(f"{folder}/shop")
         ...     load(f"{folder}/shop").purchases.parameters == saved.purchases.parameters

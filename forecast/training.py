@@ -9,10 +9,14 @@ from typing import Any
 
 from forecast.evaluation.candidates import AUTO, Candidate, fit_clv
 from forecast.evaluation.choosing import ASKED, Choice, check_seasonal, choose_model
+from forecast.evaluation.spendcheck import independence
+from forecast.evaluation.spending import SpendChoice, check_spend, choose_spend
 from forecast.fitting import GAMMA_GAMMA, check_method, purchase_model
 from forecast.fitting.design import check_covariates, covariate_column
 from forecast.model import Model
+from forecast.predict import ClvModel
 from forecast.predict.calibration import NONE
+from forecast.predict.population import SPEND_BASES
 from forecast.summary import Histories, purchase_histories
 
 
@@ -23,6 +27,7 @@ def fit(
     purchases: str = "auto",
     method: str = "laplace",
     seasonal: str | None = None,
+    spend: str | None = None,
     priors: Any = None,
     by: str | None = None,
     covariates: Any = None,
@@ -42,6 +47,10 @@ def fit(
         by; a name (``bg-nbd``, ``mbg-nbd``, ``pareto-nbd``, ``nbd``, ``mbg-cnbd-2`` …) is that model, plain.
     seasonal : {'auto', 'yes', 'no'}, optional
         A seasonal clock; with a model's name ``no`` unless said otherwise.
+    spend : {'auto', 'repeat', 'all', 'mean'}, optional
+        What spend is learned from: Gamma-Gamma on repeat purchases, or on all with the first; or one mean
+        purchase value for every customer. ``auto`` compares them on earlier quarters; with a purchase
+        model's name ``repeat`` unless said otherwise.
     method : {'laplace', 'nuts', 'mle'}
         Draws of the posterior, quick or by PyMC's sampler, or the maximum of the likelihood with
         standard errors.
@@ -81,7 +90,7 @@ def fit(
     <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
     """
     check_method(method)
-    season = check_seasonal(seasonal, purchases)
+    season, basis = check_seasonal(seasonal, purchases), check_spend(spend, purchases)
     known = [*purchase_model("bg-nbd" if purchases == AUTO else purchases).effects, *GAMMA_GAMMA.effects]
     checked = check_covariates(covariates, known)
     columns = [covariate_column(column) for own in checked.values() for column in own]
@@ -90,6 +99,12 @@ def fit(
     calibration = NONE
     if purchases == AUTO or season == "auto":
         choice, calibration = choose_model(orders, histories.as_of, purchases, season, seed)
+    worth = SpendChoice(basis, ASKED)
+    if basis == AUTO:
+        # One mean for everybody knows no groups or traits: where spend is to have some it does not compete.
+        traits = by is not None or bool(checked.get("spend"))
+        bases = tuple(b for b in SPEND_BASES if b != "mean" or not traits)
+        worth = choose_spend(orders, histories.as_of, seed, bases)
     found = fit_clv(
         histories,
         choice.candidate.purchases,
@@ -98,6 +113,7 @@ def fit(
         by=by,
         covariates=checked,
         seasonal=choice.candidate.seasonal,
+        spend=worth.basis,
         seed=seed,
         progress=progress,
     )
@@ -107,8 +123,17 @@ def fit(
         "by": by,
         "covariates": checked,
         "choice": {"candidate": choice.candidate.name, "reason": choice.reason, "table": choice.table},
+        "spend": {**worth.to_dict(), "check": _spend_check(histories, found)},
     }
     return Model(found, told, name=name)
+
+
+def _spend_check(histories: Histories, model: ClvModel) -> dict[str, Any] | None:
+    """Whether spend depends on frequency; None for a log without money."""
+    if model.spend is None:
+        return None
+    n, mean, weight = histories.spend_counts()
+    return independence(n, mean, weight, model.spend.parameters["p"])
 
 
 def _provenance(orders: Any, histories: Histories, seed: int) -> dict[str, Any]:

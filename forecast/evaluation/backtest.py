@@ -6,7 +6,7 @@ Each origin reads orders only through a view that ends at its cut; outcomes are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from forecast.evaluation.learner import Learner
 from forecast.evaluation.metrics_probability import pit_shares
 from forecast.evaluation.origins import Origin, plan_origins
 from forecast.evaluation.rolling import Rolling, earlier
+from forecast.evaluation.spendcheck import spend_by_frequency
+from forecast.evaluation.spending import SpendChooser
 from forecast.predict import ClvModel
 from forecast.predict.tracking import expected_cumulative
 from forecast.summary import Histories, daily_purchases, new_customers
@@ -71,6 +73,10 @@ class Backtest:
     def summary(self) -> pd.DataFrame:
         """One row a model and target over all origins, see :func:`forecast.evaluation.board.summarise`."""
         return summarise(self.board)
+
+    def spend_by_frequency(self) -> pd.DataFrame:
+        """Value a purchase by class, see :func:`forecast.evaluation.spendcheck.spend_by_frequency`."""
+        return spend_by_frequency(self.board)
 
 
 def backtest(
@@ -142,6 +148,7 @@ def backtest(
     fitted: dict[str, ClvModel] = {}
     rolling = Rolling(orders, seed=seed)
     chooser = Chooser(orders, auto, seed, windows[0][0]) if auto else None
+    spender = SpendChooser(orders, seed, windows[0][0]) if auto else None
     learner = Learner(rolling, seed) if set(names) & set(LEARNERS) else None
     warm_up = earlier(windows, orders.first_day) if learning or auto or learner else []
     done, total = 0, len(warm_up) + len(windows) * len(names)
@@ -155,8 +162,9 @@ def backtest(
         if learner is not None:
             learner.remember(known, origin)
         known.close()
-        if chooser is not None:
+        if chooser is not None and spender is not None:
             chooser.look(cutoff, end)
+            spender.look(cutoff, end)
     for number, (cutoff, end) in enumerate(windows):
         known, origin = rolling.at(cutoff, end)
         board.extend(_population(orders, origin))
@@ -171,10 +179,11 @@ def backtest(
                 elif learner is not None and name in LEARNERS:
                     found = learner.forecast(name, known, origin, said)
                 else:
-                    if chooser is not None and name == AUTO:
+                    if chooser is not None and spender is not None and name == AUTO:
                         choice = chooser.choose(cutoff)
-                        notes.append(f"{AUTO} at {cutoff} is {choice.candidate.name}: {choice.reason}")
-                        fitted[name] = chooser.corrected(choice.candidate, rolling, known)
+                        chosen = replace(choice.candidate, spend=spender.choose(cutoff).basis)
+                        notes.append(f"{AUTO} at {cutoff} is {chosen.name}: {choice.reason}")
+                        fitted[name] = chooser.corrected(chosen, rolling, known)
                     elif refit or name not in fitted:
                         fitted[name] = rolling.corrected(lineup[name], known)
                     found = forecast_model(fitted[name], origin, draws=draws, seed=seed)
@@ -197,8 +206,9 @@ def backtest(
             rolling.remember(own, known, origin)
         if learner is not None:
             learner.remember(known, origin)
-        if chooser is not None:
+        if chooser is not None and spender is not None:
             chooser.look(cutoff, end)
+            spender.look(cutoff, end)
         known.close()
     if not forecasts:
         raise FitError("no candidate could be fitted at any origin", advice="; ".join(notes))

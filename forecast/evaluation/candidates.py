@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from forecast.evaluation.origins import Origin
 from forecast.fitting import GAMMA_GAMMA, PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
 from forecast.fitting.clock import fit_clock
 from forecast.fitting.design import read_traits
+from forecast.fitting.mean_spend import fit_mean_spend
 from forecast.fitting.spec import BG_NBD, DEFAULT_CANDIDATES
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.customers import score_counts
+from forecast.predict.population import spend_history
 from forecast.predict.portfolio import simulate_totals
 from forecast.summary import Histories
 from forecast.summary.statistics import (
@@ -61,7 +63,7 @@ def fit_clv(
     by: str | None = None,
     covariates: Mapping[str, Any] | None = None,
     seasonal: bool = False,
-    spend: bool = True,
+    spend: str | None = "repeat",
     seed: int = 0,
     progress: bool = False,
 ) -> ClvModel:
@@ -81,8 +83,8 @@ def fit_clv(
         Columns by what they act on: ``{"rate": ["channel"], "dropout": [...], "spend": [...]}``.
     seasonal : bool
         On a seasonal clock, which is fitted first.
-    spend : bool
-        Without it purchases alone are fitted.
+    spend : {'repeat', 'all', 'mean'}, optional
+        Gamma-Gamma on repeat purchases or on all, or one mean for everybody; None: purchases alone.
     seed : int
     progress : bool
 
@@ -104,10 +106,10 @@ def fit_clv(
         cell, options["traits"] = read_traits(frame, by, covariates, known)
     if frame is None:
         counts = PurchaseCounts(*histories.purchase_counts())
-        values = SpendCounts(*histories.spend_counts())
+        values = SpendCounts(*histories.spend_counts(first=spend == "all"))
     else:
         column = {name: frame[name].to_numpy() for name in frame}
-        values = group_spend(column["monetary_count"], column["monetary_value"], cell)
+        values = group_spend(*spend_history(frame, "all" if spend == "all" else "repeat"), cell)
         if seasonal:
             days = group_days(frame, histories.as_of, histories.repeat_days(), cell)
             clock = fit_clock(BG_NBD, days)
@@ -115,9 +117,15 @@ def fit_clv(
         else:
             counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)
     fitted = fit_purchases(spec, counts, **options)
-    if not spend or not len(values.n):
+    if spend is None or not len(values.n):
         return ClvModel(fitted, clock=clock)
-    return ClvModel(fitted, fit_spend(values, **options), histories.paid_share, clock)
+    if spend == "mean":
+        worth = fit_mean_spend(values, method, seed=seed)
+    else:
+        worth = fit_spend(values, **options)
+    if spend != "repeat":
+        worth = replace(worth, extra={**worth.extra, "from": spend})
+    return ClvModel(fitted, worth, histories.paid_share, clock)
 
 
 @dataclass(frozen=True)
@@ -131,19 +139,23 @@ class Candidate:
         On a seasonal clock.
     level : bool
         Corrected by what its own earlier forecasts teach.
+    spend : {'repeat', 'all', 'mean'}
+        What spend is learned from.
     """
 
     purchases: str
     seasonal: bool = False
     level: bool = False
+    spend: str = "repeat"
 
     @property
     def name(self) -> str:
-        return self.purchases + "+season" * self.seasonal + "+level" * self.level
+        spend = "" if self.spend == "repeat" else f"+{self.spend}-spend"
+        return self.purchases + "+season" * self.seasonal + "+level" * self.level + spend
 
     @classmethod
     def parse(cls, name: str) -> Candidate:
-        """``bg-nbd+season+level``.
+        """``bg-nbd+season+level``, ``bg-nbd+all-spend``.
 
         Raises
         ------
@@ -153,16 +165,17 @@ class Candidate:
         Examples
         --------
         >>> Candidate.parse("mbg-nbd+season")
-        Candidate(purchases='mbg-nbd', seasonal=True, level=False)
+        Candidate(purchases='mbg-nbd', seasonal=True, level=False, spend='repeat')
         """
         model, *more = name.split("+")
         spec = purchase_model(model)
-        if set(more) - {"season", "level"}:
+        spends = [word.removesuffix("-spend") for word in more if word in ("all-spend", "mean-spend")]
+        if set(more) - {"season", "level", "all-spend", "mean-spend"} or len(spends) > 1:
             raise ArgumentError(
                 f"candidate {name!r} is not understood",
-                advice="Write MODEL, MODEL+season, MODEL+season+level.",
+                advice="Write MODEL, MODEL+season, MODEL+season+level, MODEL+all-spend, MODEL+mean-spend.",
             )
-        return cls(spec.name, "season" in more, "level" in more)
+        return cls(spec.name, "season" in more, "level" in more, *spends)
 
 
 def default_candidates(has_value: bool) -> list[str]:
@@ -193,7 +206,7 @@ def check_candidates(names: Sequence[str] | str | None) -> list[str]:
         raise ArgumentError(
             f"unknown candidates: {', '.join(unknown) or 'none given'}",
             advice=f"Choose from {', '.join([AUTO, *PURCHASE_MODELS, *LEARNERS, *BASELINES])}; "
-            "models may have +season and +level.",
+            "models may have +season, +level and +all-spend or +mean-spend.",
         )
     return list(dict.fromkeys(names))
 

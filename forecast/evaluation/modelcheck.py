@@ -128,8 +128,8 @@ class CheckNumbers:
         lines = []
         for own in self.loo.to_dict("records"):
             rivals = other.loo[other.loo["part"] == own["part"]].to_dict("records")
-            if not rivals:
-                continue
+            if not rivals or (own["part"] == "spend" and self._first_counts != other._first_counts):
+                continue  # likelihoods of different purchases are not comparable
             names = {"part": own["part"], "model": own["model"], "other": rivals[0]["model"]}
             lines.append(names | self._against(other, own, rivals[0]))
         if not lines or self.facts["fingerprint"] != other.facts["fingerprint"]:
@@ -138,6 +138,10 @@ class CheckNumbers:
                 advice="Check both models on the orders they were fitted on.",
             )
         return pd.DataFrame(lines)
+
+    @property
+    def _first_counts(self) -> bool:
+        return self.facts.get("spend is learned from") == "all"
 
     def _against(self, other: CheckNumbers, own: Mapping, rival: Mapping) -> dict[str, Any]:
         if _regularity(own["model"]) != _regularity(rival["model"]):
@@ -220,6 +224,7 @@ def check_numbers(
             "currency": model.provenance["currency"],
             "value_policy": model.provenance["value_policy"],
             "orders the model was fitted on": own,
+            "spend is learned from": model.clv.spend_from,
             "fingerprint": fingerprint,
         }
     finally:
@@ -231,7 +236,8 @@ def _found(
     model: Any, histories: Histories, own: bool, priors: Mapping[str, Any] | None, seed: int
 ) -> dict[str, Any]:
     x, t_x, age, weight = (v.astype(float) for v in histories.purchase_counts())
-    n, mean, valued = (v.astype(float) for v in histories.spend_counts())
+    first = model.clv.spend_from == "all"  # spend meets the purchases that it was learned from
+    n, mean, valued = (v.astype(float) for v in histories.spend_counts(first=first))
     notes = []
     seeds = [int(v) for v in np.random.SeedSequence(seed).generate_state(4)]
     parts: dict[str, tuple[Fitted, dict[str, np.ndarray], np.ndarray]] = {

@@ -61,7 +61,7 @@ class Rolling:
                     base.purchases,
                     self._method,
                     seasonal=base.seasonal,
-                    spend=self._spend,
+                    spend=base.spend if self._spend else None,
                     seed=self._seed,
                 )
             except FitError as error:
@@ -80,13 +80,13 @@ class Rolling:
 
     def calibration(self, candidate: Candidate, cutoff: dt.date) -> Calibration:
         """What the candidate's records teach for a forecast made at ``cutoff``."""
-        records = self._records.get(replace(candidate, level=False).name, [])
+        records = self._records.get(_key(candidate), [])
         return learn(records, cutoff, candidate.level)
 
     def remember(self, candidate: Candidate, known: Histories, origin: Origin) -> None:
         """Keep how the candidate's uncorrected forecast fared; once is enough."""
         base = replace(candidate, level=False)
-        own = self._records.setdefault(base.name, [])
+        own = self._records.setdefault(_key(candidate), [])
         if any(old.cutoff == origin.cutoff for old in own):
             return
         try:
@@ -95,6 +95,11 @@ class Rolling:
             return
         if found is not None:
             own.append(found)
+
+
+def _key(candidate: Candidate) -> str:
+    """Records are of purchases; what spend is learned from does not matter to them."""
+    return replace(candidate, level=False, spend="repeat").name
 
 
 def earlier(

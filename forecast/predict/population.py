@@ -19,7 +19,8 @@ from forecast.summary.statistics import distinct_traits
 
 BLOCK = 131_072
 MANY_CELLS = 4_096
-_NUMBERS = ("frequency", "recency", "T", "monetary_count", "monetary_value")
+_NUMBERS = ("frequency", "recency", "T")
+SPEND_BASES = ("mean", "repeat", "all")  # the simplest first
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,53 @@ class ClvModel:
         return lambda days: clock.ahead(begin, days) * self.calibration.level
 
     @property
+    def spend_from(self) -> str:
+        """Which purchases tell of a customer's spend: ``repeat``, ``all`` or, with ``mean``, none."""
+        return "repeat" if self.spend is None else str(self.spend.extra.get("from", "repeat"))
+
+    @property
     def traits(self) -> tuple[str, ...]:
         """Columns that customers need beside their histories."""
         own = () if self.spend is None else self.spend.traits
         return tuple(dict.fromkeys((*self.purchases.traits, *own)))
+
+
+def spend_history(histories: pd.DataFrame, basis: str = "repeat") -> tuple[np.ndarray, np.ndarray]:
+    """Number and mean of the valued purchases that tell of each customer's spend.
+
+    Parameters
+    ----------
+    histories : pandas.DataFrame
+        ``monetary_count, monetary_value``, and ``first_value`` for ``all``.
+    basis : {'repeat', 'all', 'mean'}
+        Repeat purchases; these and the first; none.
+
+    Raises
+    ------
+    InputError
+        When ``first_value`` is needed and missing.
+
+    Examples
+    --------
+    >>> shop = pd.DataFrame({"monetary_count": [2, 0], "monetary_value": [25.0, np.nan],
+    ...                      "first_value": [10.0, 5.0]})
+    >>> [v.tolist() for v in spend_history(shop, "all")]
+    [[3.0, 1.0], [20.0, 5.0]]
+    """
+    n, m = (histories[name].to_numpy(dtype=float) for name in ("monetary_count", "monetary_value"))
+    if basis == "repeat":
+        return n, m
+    if basis == "mean":
+        return np.zeros_like(n), np.full_like(m, np.nan)
+    if "first_value" not in histories:
+        raise InputError(
+            "the model learned spend from first purchases too and needs the column first_value",
+            advice="Give histories as purchase_histories makes them.",
+        )
+    first = np.maximum(np.nan_to_num(histories["first_value"].to_numpy(dtype=float)), 0.0)
+    total = np.where(n > 0, n * np.nan_to_num(m), 0.0) + first
+    count = n + (first > 0)
+    return count, np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 @dataclass(frozen=True)
@@ -80,7 +124,7 @@ class Customers:
     x, t_x, T : ndarray
         Repeat purchases, recency, age.
     n, m : ndarray, optional
-        Number and mean of valued repeat purchases; ``m`` is ignored where ``n`` is 0.
+        Number and mean of the purchases that tell of spend; ``m`` is ignored where ``n`` is 0.
     cell : ndarray of int, optional
         Which traits each has, for a model with effects.
     purchase_matrix, spend_matrix : ndarray, shape (cells, K), optional
@@ -106,9 +150,10 @@ class Customers:
         Raises
         ------
         InputError
-            When a trait that the model needs is missing or cannot be encoded.
+            When ``first_value`` or a trait that the model needs is missing or cannot be encoded.
         """
-        x, t_x, T, n, m = (histories[name].to_numpy(dtype=float) for name in _NUMBERS)
+        x, t_x, T = (histories[name].to_numpy(dtype=float) for name in _NUMBERS)
+        n, m = spend_history(histories, "repeat" if model is None else model.spend_from)
         found = cls(x, t_x, T, n, m)
         if model is None:
             return found

@@ -43,7 +43,8 @@ def score_table(
     -------
     pandas.DataFrame
         :data:`SCORE_COLUMNS` and the interval columns. Without a spend model the money columns are
-        left out.
+        left out. ``spend_basis`` says what informs a customer's expected purchase value: ``own purchases``,
+        ``first purchase, shrunk`` or ``population``.
     """
     customers = Customers.from_frame(histories, model)
     found = predict_customers(
@@ -61,10 +62,17 @@ def score_table(
         table = table.drop(columns=["monetary_value", "historical_value"])
         wanted = [c for c in SCORE_COLUMNS if c in table.columns]
     else:
-        table["spend_basis"] = np.where(
-            histories["monetary_count"].to_numpy() > 0, "own purchases", "population"
-        )
+        table["spend_basis"] = _basis(histories, customers, model.spend_from)
         table["total_value"] = historical + found["expected_value"]
         wanted = list(SCORE_COLUMNS)
     intervals = [c for c in found if "-lo-" in c or "-hi-" in c]
     return table[wanted + intervals]
+
+
+def _basis(histories: pd.DataFrame, customers: Customers, spend_from: str) -> np.ndarray:
+    """What informs each customer's expected purchase value."""
+    repeats = histories["monetary_count"].to_numpy() > 0
+    some = np.zeros(len(repeats), bool) if customers.n is None else customers.n > 0
+    return np.where(
+        some & repeats, "own purchases", np.where(some, "first purchase, shrunk", "population")
+    ).astype(object if not len(repeats) else str)

@@ -304,18 +304,20 @@ class Histories:
         arrays = tuple(np.asarray(found[name], dtype=np.int64) for name in ("x", "t_x", "age", "w"))
         return arrays if by is None else (*arrays, np.asarray(found["g"], dtype=object))
 
-    def spend_counts(self, by: str | None = None) -> tuple[np.ndarray, ...]:
+    def spend_counts(self, by: str | None = None, *, first: bool = False) -> tuple[np.ndarray, ...]:
         """Distinct spending histories of the customers with a valued repeat purchase.
 
         Parameters
         ----------
         by : str, optional
             One of the ``by`` columns; its labels come as a fourth array.
+        first : bool
+            Count the first purchase too, where it has a value.
 
         Returns
         -------
         count : ndarray of int64, shape (distinct,)
-            Repeat purchases in the mean.
+            Purchases in the mean.
         mean : ndarray of float64, shape (distinct,)
             Their mean value, in currency.
         weight : ndarray of int64, shape (distinct,)
@@ -327,9 +329,15 @@ class Histories:
             When the histories were not made with this ``by`` column.
         """
         group = self._group(by)
+        count, mean = "monetary_count", "monetary_value"
+        if first:
+            begun = "CASE WHEN first_value > 0 AND NOT isnan(first_value) THEN"
+            count = f"(monetary_count + {begun} 1 ELSE 0 END)"
+            repeats = "CASE WHEN monetary_count > 0 THEN monetary_count * monetary_value ELSE 0 END"
+            mean = f"({repeats} + {begun} first_value ELSE 0 END) / {count}"
         found = self.connection.execute(
-            f"SELECT {group} AS g, monetary_count AS c, monetary_value AS m, count(*) AS w FROM {self.table} "
-            "WHERE monetary_count > 0 GROUP BY g, c, m ORDER BY g, c, m"
+            f"SELECT {group} AS g, {count} AS c, {mean} AS m, count(*) AS w FROM {self.table} "
+            f"WHERE {count} > 0 GROUP BY ALL ORDER BY g, c, m"
         ).fetchnumpy()
         arrays = (
             np.asarray(found["c"], dtype=np.int64),

@@ -21,7 +21,7 @@ AS_OF = "1997-09-30"
 
 @pytest.fixture(scope="module")
 def laplace(sample_orders: forecast.Orders) -> forecast.Model:
-    return forecast.fit(sample_orders, as_of=AS_OF)
+    return forecast.fit(sample_orders, as_of=AS_OF, purchases="bg-nbd")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def by_laplace(laplace: forecast.Model, sample_orders: forecast.Orders) -> forec
 
 @pytest.fixture(scope="module")
 def by_mle(sample_orders: forecast.Orders) -> forecast.ModelCheck:
-    return forecast.check_model(forecast.fit(sample_orders, as_of=AS_OF, method="mle"), sample_orders)
+    return forecast.check_model(forecast.fit(sample_orders, as_of=AS_OF, method="mle", purchases="bg-nbd"), sample_orders)
 
 
 def some_draws(size: int = 400, seed: int = 0) -> Fitted:
@@ -320,7 +320,7 @@ def test_models_are_compared_on_the_same_customers(
         by_laplace.compare(by_mle)
     with pytest.raises(forecast.ArgumentError, match="a check is needed, not str"):
         by_laplace.compare("nbd")
-    earlier = forecast.fit(sample_orders, as_of="1997-08-31")
+    earlier = forecast.fit(sample_orders, as_of="1997-08-31", purchases="bg-nbd")
     with pytest.raises(forecast.ArgumentError, match="do not speak of the same"):
         by_laplace.compare(forecast.check_model(earlier, sample_orders))
 
@@ -346,7 +346,7 @@ def test_a_parameter_without_data_keeps_its_prior() -> None:
 
 def test_priors_given_to_the_fit_are_laid_under_the_posterior(sample_orders: forecast.Orders) -> None:
     priors = {"log_r": {"mean": -1.4, "sd": 0.05}}
-    model = forecast.fit(sample_orders, as_of=AS_OF, priors=priors)
+    model = forecast.fit(sample_orders, as_of=AS_OF, priors=priors, purchases="bg-nbd")
     given = forecast.check_model(model, sample_orders, priors=priors).prior_posterior.set_index("parameter")
     assert given.loc["r", "prior_hi-90"] == pytest.approx(np.exp(-1.4 + 1.645 * 0.05), rel=0.01)
     assert given.loc["r", "overlap"] > 0.5
@@ -499,12 +499,12 @@ def test_the_same_seed_gives_the_same_check_whatever_the_order_and_the_unit(
 ) -> None:
     log = forecast.cdnow("sample").sample(frac=1.0, random_state=3)
     shuffled = forecast.read_orders(log, currency="USD")
-    found = forecast.check_model(forecast.fit(shuffled, as_of=AS_OF), shuffled)
+    found = forecast.check_model(forecast.fit(shuffled, as_of=AS_OF, purchases="bg-nbd"), shuffled)
     for name in ("counts", "tracking", "spend", "loo", "prior_posterior"):
         pd.testing.assert_frame_equal(getattr(found, name), getattr(by_laplace, name))
 
     cents = forecast.read_orders(log.assign(value=log["value"] * 100), currency="USD")
-    found = forecast.check_model(forecast.fit(cents, as_of=AS_OF), cents)
+    found = forecast.check_model(forecast.fit(cents, as_of=AS_OF, purchases="bg-nbd"), cents)
     pd.testing.assert_frame_equal(found.counts, by_laplace.counts)
     assert (found.spend["from"] / by_laplace.spend["from"]).to_numpy() == pytest.approx(100.0)
     assert found.spend["expected"].to_numpy() == pytest.approx(
