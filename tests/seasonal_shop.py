@@ -51,7 +51,7 @@ def simulate(
         {
             "customer_id": np.char.mod("c%05d", customer),
             "order_date": days(len(intensity))[np.minimum(day, len(intensity) - 1)].astype("datetime64[s]"),
-            "value": rng.gamma(4.0, 10.0, len(day)).round(2),
+            "value": (rng.gamma(4.0, 25.0, len(day)) / rng.gamma(4.0, 1.0, size)[customer]).round(2) + 0.01,
         }
     )
     return frame.sort_values(["order_date", "customer_id"], kind="stable").reset_index(drop=True)
