@@ -258,14 +258,14 @@ def test_an_unsure_level_widens_totals_and_no_customer(
     exact = {"purchases": a["expected_purchases"].sum(), "value": a["expected_value"].sum()}
     for name, mean in exact.items():
         sure, wide = (
-            simulate_totals(own, customers, days=QUARTER, draws=2000, seed=1)[name].sum(axis=0)
+            simulate_totals(own, customers, days=QUARTER, draws=1000, seed=1)[name].sum(axis=0)
             for own in (found, unsure)
         )
         assert sure.mean() == pytest.approx(mean, rel=0.01)
         assert wide.mean() == pytest.approx(mean, rel=0.01)
         added = np.sqrt(wide.std() ** 2 - sure.std() ** 2) / mean
         assert added == pytest.approx(0.2 * np.sqrt(10.0 / 8.0), rel=0.15)
-        again = simulate_totals(unsure, customers, days=QUARTER, draws=2000, seed=1)[name].sum(axis=0)
+        again = simulate_totals(unsure, customers, days=QUARTER, draws=1000, seed=1)[name].sum(axis=0)
         assert (again == wide).all()
 
 
@@ -444,10 +444,17 @@ def _sees_all(self: Rolling, candidate: Candidate, known: forecast.Histories) ->
 # --- the choice ---------------------------------------------------------------------------------------
 
 
+def few_choices(patch: pytest.MonkeyPatch) -> None:
+    """Fewer customers and candidates than users get, so that a choice takes seconds."""
+    names = ("bg-nbd", "mbg-nbd", "bg-nbd+level", "bg-nbd+season", "mbg-nbd+season+level")
+    patch.setattr(choosing, "CHOICES", tuple(map(Candidate.parse, names)))
+    patch.setattr(choosing, "SAMPLE", 600)
+
+
 @pytest.fixture(scope="module")
 def chosen(busy: forecast.Orders) -> forecast.Model:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choosing, "SAMPLE", 800)
+        few_choices(patch)
         return forecast.fit(busy, as_of=CUT)
 
 
@@ -475,7 +482,7 @@ def test_a_strong_season_is_chosen_and_the_card_says_why(
 
 def test_the_choice_is_the_same_each_time(chosen: forecast.Model, busy: forecast.Orders) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choosing, "SAMPLE", 800)
+        few_choices(patch)
         choice, calibration = choosing.choose_model(busy, CUT, "auto", "auto", 0)
         assert (choice.reason, choice.table) == tuple(
             chosen.provenance["choice"][name] for name in ("reason", "table")
@@ -503,7 +510,7 @@ def test_spend_that_cannot_be_fitted_does_not_decide_among_purchase_models() -> 
     frame = simulate(christmas(LENGTH), size=400).assign(value=1.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choosing, "CHOICES", (Candidate("bg-nbd"), Candidate("bg-nbd", True)))
-        choice, _ = choosing.choose_model(read(frame), CUT)
+        choice, _ = choosing.choose_model(read(frame), FIRST + dt.timedelta(days=800))
     assert len(choice.table) == 2
 
 
