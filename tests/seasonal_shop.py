@@ -16,7 +16,7 @@ TRUTH = {"bg-nbd": (0.8, 60.0, 0.5, 4.0), "mbg-cnbd-2": (0.9, 25.0, 0.5, 4.0)}
 
 def days(size: int) -> np.ndarray:
     """The days of the shop, from its first."""
-    return np.datetime64(FIRST) + np.arange(size)
+    return np.datetime64(FIRST) + np.arange(size) * np.timedelta64(1, "D")
 
 
 def calm(size: int) -> np.ndarray:

@@ -30,6 +30,7 @@ from forecast.summary.statistics import DayCounts
 HARMONICS = 8
 LEAST_DAYS = 425  # about 14 months: with less a season cannot be told from customers' ageing
 _YEAR = 365.25
+_DAY = np.timedelta64(1, "D")
 _BLOCK = 14
 _REFERENCE = 1461
 _TURNS, _FREE_TURNS = 40, 4
@@ -123,7 +124,7 @@ class Clock:
         >>> flat.between(dt.date(2024, 1, 1), dt.date(2024, 1, 31))
         30.0
         """
-        days = np.arange(np.datetime64(after) + 1, np.datetime64(until) + 1)
+        days = np.arange(np.datetime64(after) + _DAY, np.datetime64(until) + _DAY)
         return float(self.intensity(days).sum())
 
     def ahead(self, as_of: dt.date, days: float) -> float:
@@ -142,12 +143,12 @@ class Clock:
         if not len(days):
             return np.zeros(0)
         # Counted backwards from as_of, so that nobody's time depends on who else is asked about.
-        span = np.datetime64(as_of) - np.arange(int(ages.max()) + 1)
+        span = np.datetime64(as_of) - np.arange(int(ages.max()) + 1) * _DAY
         return np.concatenate([[0.0], np.cumsum(self.intensity(span))])[ages]
 
     def swing(self) -> dict[str, Any]:
         """The strongest and the weakest month, and by how much."""
-        days = np.arange(np.datetime64(self.as_of) - 364, np.datetime64(self.as_of) + 1)
+        days = np.arange(np.datetime64(self.as_of) - 364 * _DAY, np.datetime64(self.as_of) + _DAY)
         month = days.astype("datetime64[M]").astype(int) % 12
         mean = np.bincount(month, self.intensity(days), minlength=12) / np.bincount(month, minlength=12)
         return {
@@ -234,7 +235,8 @@ def fit_clock(
         coefficients, last, spread = moved, spread, min(max(wider, 1e-4), _WIDE)
         if change < 1e-3 and abs(np.log(spread / last)) < 1e-2:
             break
-    reference = np.arange(np.datetime64(counts.as_of) - _REFERENCE + 1, np.datetime64(counts.as_of) + 1)
+    last = np.datetime64(counts.as_of)
+    reference = np.arange(last - (_REFERENCE - 1) * _DAY, last + _DAY)
     mean = float(np.exp(features(reference, harmonics, windows) @ coefficients).mean())
     return Clock(
         counts.as_of,

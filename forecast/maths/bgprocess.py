@@ -85,8 +85,13 @@ def _quadrature(r: float, alpha: float, a: float, b: float, h: float) -> float:
         p = np.exp(log_p)
         gain = -np.expm1(-r * np.log1p(p * h / alpha))
         inner = np.where(p > 1e-290, gain / np.maximum(p, 1e-290), r * h / alpha)
-        weight = np.exp(a * log_p - b * np.logaddexp(0.0, t) - special.betaln(a, b))
-        value = constant + float(np.dot(weight, inner - constant)) * step
+        log_weight = a * log_p - b * np.logaddexp(0.0, t)
+        if constant:
+            weight = np.exp(log_weight - special.betaln(a, b)) * step
+        else:  # all of the mass is in reach: no beta function of huge arguments is needed
+            weight = np.exp(log_weight - log_weight.max())
+            weight /= weight.sum()
+        value = constant + float(np.dot(weight, inner - constant))
         if abs(value - last) <= 1e-11 * value:
             return value
         last, step = value, step / 2.0

@@ -179,7 +179,7 @@ class Customers:
         first, last = (
             frame[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase")
         )
-        ends = first + self.T.astype(np.int64)
+        ends = first + self.T.astype("timedelta64[D]")
         if (ends != ends[0]).any():
             raise InputError(
                 "the histories do not end on one day",

@@ -86,7 +86,7 @@ class DayCounts:
 
     @property
     def days(self) -> np.ndarray:
-        return np.arange(np.datetime64(self.origin), np.datetime64(self.as_of) + 1)
+        return np.arange(np.datetime64(self.origin), np.datetime64(self.as_of) + np.timedelta64(1, "D"))
 
     def on(self, intensity: np.ndarray) -> PurchaseCounts:
         """The histories on a clock that runs with the given intensity a day."""

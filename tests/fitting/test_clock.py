@@ -69,7 +69,9 @@ def test_the_week_of_black_friday_moves_with_the_year() -> None:
     year = np.arange(np.datetime64("2022-01-01"), np.datetime64("2025-01-01"))
     inside = year[features(year, 0, ("black-friday",))[:, 0] == 1.0]
     thanksgiving = {2022: "2022-11-24", 2023: "2023-11-23", 2024: "2024-11-28"}
-    expected = [np.datetime64(day) + k for day in thanksgiving.values() for k in range(-3, 5)]
+    expected = [
+        np.datetime64(day) + np.timedelta64(k, "D") for day in thanksgiving.values() for k in range(-3, 5)
+    ]
     assert inside.tolist() == np.array(expected).tolist()
     assert features(year, 3, ("black-friday", "after-christmas")).shape == (len(year), 8)
     assert features(year[:0], 1, ("black-friday",)).shape[0] == 0
@@ -83,7 +85,7 @@ def test_time_adds_up(cuts: list[int], seed: int) -> None:
     parts = [clock.ahead(AS_OF + a * DAY, b - a) for a, b in pairwise(ends)]
     assert sum(parts) == pytest.approx(clock.ahead(AS_OF, 400))
     assert clock.between(AS_OF, AS_OF + 400 * DAY) == pytest.approx(clock.ahead(AS_OF, 400))
-    ages = np.array([np.datetime64(AS_OF) - k for k in ends])
+    ages = np.array([np.datetime64(AS_OF) - np.timedelta64(int(k), "D") for k in ends])
     assert clock.since(ages, AS_OF) == pytest.approx(
         [clock.between(AS_OF - k * DAY, AS_OF) for k in ends], abs=1e-9
     )
@@ -161,7 +163,7 @@ def test_a_season_is_found(fitted: Clock) -> None:
 
 
 def test_the_mean_is_one_over_the_four_years_before(fitted: Clock) -> None:
-    reference = np.datetime64(AS_OF) - np.arange(1461)
+    reference = np.datetime64(AS_OF) - np.arange(1461) * np.timedelta64(1, "D")
     assert fitted.intensity(reference).mean() == pytest.approx(1.0, rel=1e-12)
     assert fitted.as_of == AS_OF
 
