@@ -235,8 +235,8 @@ def fit_clock(
         coefficients, last, spread = moved, spread, min(max(wider, 1e-4), _WIDE)
         if change < 1e-3 and abs(np.log(spread / last)) < 1e-2:
             break
-    last = np.datetime64(counts.as_of)
-    reference = np.arange(last - (_REFERENCE - 1) * _DAY, last + _DAY)
+    today = np.datetime64(counts.as_of)
+    reference = np.arange(today - (_REFERENCE - 1) * _DAY, today + _DAY)
     mean = float(np.exp(features(reference, harmonics, windows) @ coefficients).mean())
     return Clock(
         counts.as_of,
