@@ -31,7 +31,9 @@ def by_laplace(laplace: forecast.Model, sample_orders: forecast.Orders) -> forec
 
 @pytest.fixture(scope="module")
 def by_mle(sample_orders: forecast.Orders) -> forecast.ModelCheck:
-    return forecast.check_model(forecast.fit(sample_orders, as_of=AS_OF, method="mle", purchases="bg-nbd"), sample_orders)
+    return forecast.check_model(
+        forecast.fit(sample_orders, as_of=AS_OF, method="mle", purchases="bg-nbd"), sample_orders
+    )
 
 
 def some_draws(size: int = 400, seed: int = 0) -> Fitted:
