@@ -123,6 +123,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--method", default="laplace", choices=["laplace", "nuts", "mle"], help="(default: laplace)"
     )
     fit.add_argument("--priors", metavar="FILE", help="TOML file that overrides the weak priors")
+    fit.add_argument(
+        "--spend",
+        choices=["auto", "repeat", "all", "mean"],
+        help="what spend is learned from (default: auto; repeat with a MODEL)",
+    )
     fit.add_argument("--by", metavar="COLUMN", help="partially pooled parameters for each of its groups")
     fit.add_argument(
         "--covariate",
@@ -261,6 +266,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
                 as_of=o.as_of,
                 purchases=o.purchases,
                 seasonal=o.seasonal,
+                spend=o.spend,
                 method=o.method,
                 priors=o.priors,
                 by=o.by,

@@ -165,6 +165,7 @@ def fit(
     as_of: Any = None,
     purchases: str = "auto",
     seasonal: str | None = None,
+    spend: str | None = None,
     method: str = "laplace",
     priors: Any = None,
     by: str | None = None,
@@ -179,6 +180,7 @@ def fit(
     options: dict[str, Any] = {
         "purchases": purchases,
         "seasonal": seasonal,
+        "spend": spend,
         "method": method,
         "priors": overrides,
         "by": by,

@@ -45,6 +45,8 @@ def models(log: Path) -> str:
                 folder,
                 "--method",
                 "mle",
+                "--purchases",
+                "bg-nbd",
                 "--quiet",
             ]
         )

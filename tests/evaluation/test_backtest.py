@@ -81,7 +81,7 @@ def test_a_leak_would_be_seen(found: Backtest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Orders, "until", lambda self, as_of: self)
     real = purchase_histories
     monkeypatch.setattr(
-        "forecast.evaluation.backtest.purchase_histories", lambda orders, as_of: real(orders, LAST)
+        "forecast.evaluation.rolling.purchase_histories", lambda orders, as_of: real(orders, LAST)
     )
     leaky = backtest(
         forecast.read_orders(forecast.cdnow(), currency="USD"), "1Q", 1, candidates="bg-nbd", draws=50
@@ -130,7 +130,7 @@ def test_known_and_new_customers_are_apart_and_add_up(
 
 def test_the_board_shows_losers_and_says_what_could_not_run(found: Backtest) -> None:
     summary = found.summary()
-    assert set(summary["model"]) == {"bg-nbd", "nbd", *BASELINES}
+    assert set(summary["model"]) == {"bg-nbd", "nbd", "mbg-nbd", "pareto-nbd", *BASELINES}
     orders = summary[summary["target"] == "orders"].set_index("model")
     assert orders.loc["bg-nbd", "wape"] < orders.loc["formula", "wape"]
     assert orders.loc["last-year", "origins"] == 1
@@ -196,7 +196,7 @@ def test_repeat_purchases_between_leave_first_purchases_out(sample_orders: forec
         ({"n_windows": 0}, "number of origins is 0"),
         ({"n_windows": 1.5}, "number of origins is 1.5"),
         ({"n_windows": 99}, r"too short for 99 origins of 91, in orders from 1997-01-01"),
-        ({"candidates": "lstm"}, r"unknown candidates: lstm. Choose from bg-nbd"),
+        ({"candidates": "lstm"}, r"unknown candidates: lstm. Choose from auto, bg-nbd"),
         ({"candidates": []}, "unknown candidates: none given"),
     ],
 )
