@@ -192,7 +192,8 @@ def pmf(r: Any, alpha: Any, a: Any, b: Any, h: Any, n: Any) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _tail_sizes(r: np.ndarray, alpha: np.ndarray, h: float, limit: int) -> np.ndarray:
+def tail_sizes(r: np.ndarray, alpha: np.ndarray, h: float, limit: int) -> np.ndarray:
+    """Lengths of tails that reach down to 1e-13 where nobody leaves: with drop-out they are shorter."""
     sizes = np.empty(r.size, np.int64)
     for i in range(r.size):
         z = h / (alpha[i] + h)
@@ -262,7 +263,7 @@ def tail_table(r: Any, alpha: Any, a: Any, b: Any, h: float, limit: int = 100_00
         np.array(v)  # a copy: what is broadcast must not be handed on
         for v in np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (r, alpha, a, b)))
     )
-    sizes = _tail_sizes(r, alpha, float(h), limit)
+    sizes = tail_sizes(r, alpha, float(h), limit)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     values = np.empty(int(offsets[-1]))
     _fill_tails(r, alpha, a, b, float(h), offsets, values)

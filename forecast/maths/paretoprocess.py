@@ -20,7 +20,8 @@ import numpy as np
 from numba import njit
 from scipy import special
 
-_TAIL = 1e-13
+from forecast.maths.bgprocess import tail_sizes
+
 _AT, _WEIGHT = np.polynomial.legendre.leggauss(16)
 
 
@@ -89,24 +90,6 @@ def _stays(
 
 
 @njit(cache=True, nogil=True)
-def _tail_sizes(r: np.ndarray, alpha: np.ndarray, h: float, limit: int) -> np.ndarray:
-    sizes = np.empty(r.size, np.int64)
-    for i in range(r.size):
-        z = h / (alpha[i] + h)
-        log_z = math.log(z)
-        log_p = r[i] * math.log1p(-z)
-        j = 0
-        while j < limit:
-            ratio = (r[i] + j) / (j + 1.0) * z
-            if ratio < 1.0 and log_p + math.log(ratio / (1.0 - ratio)) < math.log(_TAIL):
-                break
-            log_p += math.log((r[i] + j) / (j + 1.0)) + log_z
-            j += 1
-        sizes[i] = j + 2
-    return sizes
-
-
-@njit(cache=True, nogil=True)
 def _fill_tails(
     r: np.ndarray, alpha: np.ndarray, s: np.ndarray, beta: np.ndarray, h: float,
     offsets: np.ndarray, out: np.ndarray, limit: int, nodes: np.ndarray, weights: np.ndarray,
@@ -164,7 +147,7 @@ def tail_table(r: Any, alpha: Any, s: Any, beta: Any, h: float, limit: int = 100
     [1.0, 0.5, 0.25, 0.125]
     """
     columns = [np.array(v, dtype=float) for v in np.broadcast_arrays(*np.atleast_1d(r, alpha, s, beta))]
-    sizes = _tail_sizes(columns[0], columns[1], float(h), limit)
+    sizes = tail_sizes(columns[0], columns[1], float(h), limit)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     values = np.empty(int(offsets[-1]))
     _fill_tails(*columns, float(h), offsets, values, limit, _AT, _WEIGHT)
