@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,17 @@ from forecast.fitting.spec import GAMMA_GAMMA, ModelSpec
 from forecast.summary.statistics import PurchaseCounts, SpendCounts
 
 METHODS = ("laplace", "nuts", "mle")
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """How to fit, as the caller asked for it."""
+
+    method: str
+    priors: Mapping[str, Any] | None
+    seed: int
+    traits: Traits | None
+    progress: bool
 
 
 def check_method(method: str) -> str:
@@ -82,7 +93,8 @@ def fit_purchases(
     >>> fit_purchases(purchase_model("nbd"), counts).verdict.code
     'converged'
     """
-    return _fit(purchase_problem(spec, counts), counts.cell, method, priors, seed, traits, progress)
+    wish = _Wish(method, priors, seed, traits, progress)
+    return _fit(purchase_problem(spec, counts), counts.cell, wish)
 
 
 def fit_spend(
@@ -115,50 +127,37 @@ def fit_spend(
     >>> fit_spend(SpendCounts(n, mean, np.ones(200))).verdict.code
     'converged'
     """
-    return _fit(spend_problem(spec, counts), counts.cell, method, priors, seed, traits, progress)
+    wish = _Wish(method, priors, seed, traits, progress)
+    return _fit(spend_problem(spec, counts), counts.cell, wish)
 
 
-def _fit(
-    problem: Problem,
-    cell: np.ndarray | None,
-    method: str,
-    priors: Mapping[str, Any] | None,
-    seed: int,
-    traits: Traits | None,
-    progress: bool,
-) -> Fitted:
-    fitted = _by_method(problem, cell, check_method(method), priors, seed, traits, progress)
-    if method == "mle" or not priors:
+def _fit(problem: Problem, cell: np.ndarray | None, wish: _Wish) -> Fitted:
+    check_method(wish.method)
+    fitted = _by_method(problem, cell, wish)
+    if wish.method == "mle" or not wish.priors:
         return fitted
-    plain = {name: asdict(v) if isinstance(v, Prior) else dict(v) for name, v in priors.items()}
+    plain = {name: asdict(v) if isinstance(v, Prior) else dict(v) for name, v in wish.priors.items()}
     return replace(fitted, extra={**fitted.extra, "priors": plain})
 
 
-def _by_method(
-    problem: Problem,
-    cell: np.ndarray | None,
-    method: str,
-    priors: Mapping[str, Any] | None,
-    seed: int,
-    traits: Traits | None,
-    progress: bool,
-) -> Fitted:
-    if traits is not None and cell is not None and traits.by is not None:
-        return _fit_groups(problem, cell, method, priors, seed, traits, progress)
+def _by_method(problem: Problem, cell: np.ndarray | None, wish: _Wish) -> Fitted:
+    traits = wish.traits
     if traits is not None and cell is not None:
+        if traits.by is not None:
+            return _fit_groups(problem, cell, traits, traits.by, wish)
         problem = _with_covariates(problem, cell, traits)
-    if method == "mle":
+    if wish.method == "mle":
         return fit_mle(problem)
-    resolved = resolve_priors(problem.names, priors)
-    if method == "laplace":
-        return fit_laplace(problem, resolved, seed=seed)
-    return _sampled(problem, resolved, seed, progress, None)
+    resolved = resolve_priors(problem.names, wish.priors)
+    if wish.method == "laplace":
+        return fit_laplace(problem, resolved, seed=wish.seed)
+    return _sampled(problem, resolved, wish, None)
 
 
-def _sampled(problem: Problem, priors: Priors, seed: int, progress: bool, landmark: Any) -> Fitted:
+def _sampled(problem: Problem, priors: Priors, wish: _Wish, landmark: Any) -> Fitted:
     from forecast.fitting.mcmc import sample  # PyMC takes seconds to import
 
-    found = sample(problem, priors, seed=seed, progress=progress, landmark=landmark)
+    found = sample(problem, priors, seed=wish.seed, progress=wish.progress, landmark=landmark)
     return replace(found.fitted, posterior=found.data)
 
 
@@ -178,28 +177,19 @@ def _with_covariates(problem: Problem, cell: np.ndarray, traits: Traits) -> Prob
     return effect_problem(problem, cell, matrix, place_effects(spec, design, acting))
 
 
-def _fit_groups(
-    problem: Problem,
-    cell: np.ndarray,
-    method: str,
-    priors: Mapping[str, Any] | None,
-    seed: int,
-    traits: Traits,
-    progress: bool,
-) -> Fitted:
-    if traits.covariates or method == "mle":
+def _fit_groups(problem: Problem, cell: np.ndarray, traits: Traits, by: str, wish: _Wish) -> Fitted:
+    if traits.covariates or wish.method == "mle":
         raise ArgumentError(
             "groups are pooled by draws of a posterior, without covariates beside them",
             advice="Use method='laplace' or 'nuts'; or give the groups as a covariate instead of by.",
         )
-    assert traits.by is not None
-    term = learn_groups(traits.by, traits.cells)
+    term = learn_groups(by, traits.cells)
     check_groups(len(term.levels), problem.customers)
-    group = np.argmax(term.encode(traits.cells[traits.by]), axis=1)[cell]
+    group = np.argmax(term.encode(traits.cells[by]), axis=1)[cell]
     pooled = group_problem(problem, group, term)
-    resolved = resolve_priors((*problem.names, BETWEEN), priors)
-    if method == "laplace":
-        return fit_groups(pooled, group, resolved, seed=seed)
-    draws, _ = draw_groups(pooled, group, resolved, seed=seed)
+    resolved = resolve_priors((*problem.names, BETWEEN), wish.priors)
+    if wish.method == "laplace":
+        return fit_groups(pooled, group, resolved, seed=wish.seed)
+    draws, _ = draw_groups(pooled, group, resolved, seed=wish.seed)
     landmark = (draws.mean(axis=0), np.diag(draws.std(axis=0)))
-    return _sampled(pooled, pooled.complete(resolved), seed, progress, landmark)
+    return _sampled(pooled, pooled.complete(resolved), wish, landmark)
