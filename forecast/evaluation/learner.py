@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
+from threadpoolctl import threadpool_limits
 
 from forecast.errors import FitError
 from forecast.evaluation.candidates import AUTO, AVERAGE, HGB, Candidate, Forecasts
