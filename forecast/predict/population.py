@@ -212,16 +212,23 @@ class Customers:
 
     def rows(self, rows: slice | np.ndarray) -> Customers:
         """Some of them."""
-        own = {
-            name: None if (v := getattr(self, name)) is None else v[rows]
-            for name in ("x", "t_x", "T", "n", "m")
-        }
-        own["as_of"] = self.as_of
+        found = replace(
+            self,
+            x=self.x[rows],
+            t_x=self.t_x[rows],
+            T=self.T[rows],
+            n=_taken(self.n, rows),
+            m=_taken(self.m, rows),
+        )
         if self.cell is None:
-            return Customers(**own)  # type: ignore[arg-type]
+            return found
         used, cell = np.unique(self.cell[rows], return_inverse=True)
-        matrices = [None if m is None else m[used] for m in (self.purchase_matrix, self.spend_matrix)]
-        return Customers(**own, cell=cell, purchase_matrix=matrices[0], spend_matrix=matrices[1])  # type: ignore[arg-type]
+        return replace(
+            found,
+            cell=cell,
+            purchase_matrix=_taken(self.purchase_matrix, used),
+            spend_matrix=_taken(self.spend_matrix, used),
+        )
 
     @property
     def block(self) -> int:
@@ -237,6 +244,10 @@ class Customers:
         if self.n is None or self.m is None:
             return None
         return self.n, np.where(self.n > 0, self.n * np.nan_to_num(self.m), 0.0)
+
+
+def _taken(values: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[rows]
 
 
 def log_p_alive(fitted: Fitted, draw: tuple[Any, ...], customers: Customers) -> np.ndarray:
