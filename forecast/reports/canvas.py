@@ -12,13 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 FONT = "DejaVu Sans"
 INK, QUIET, GRID = "#1a1a1a", "#595959", "#dddddd"
@@ -57,7 +60,7 @@ _DONE = {
     "+season+level": ("p", DASHES[3]),
 }
 
-STYLE: dict[str, Any] = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": [FONT],
     "font.size": 10.5,
     "axes.titlesize": 11.5,
@@ -130,8 +133,7 @@ def house_style() -> Iterator[None]:
     """Our settings, whatever the caller's are; theirs come back afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        for name, value in STYLE.items():
-            matplotlib.rcParams[name] = value  # type: ignore[index]
+        matplotlib.rcParams.update(STYLE)
         yield
 
 

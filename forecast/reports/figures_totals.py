@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
@@ -303,7 +304,8 @@ def interval_hits(
         names, own = chosen(data, None), looks(chosen(data, None))
         cuts = sorted(data["cutoff"].unique())
         place = {cut: float(i) for i, cut in enumerate(cuts)}
-        handles, labels = [], []
+        handles: list[ErrorbarContainer | Line2D] = []
+        labels: list[str] = []
         width, few = 0.6 / len(names), len(names) * len(cuts) <= 3 * _MANY_CUTS
         for turn, name in enumerate(names):
             lines = data[data["model"] == name]
@@ -319,7 +321,7 @@ def interval_hits(
         seen = data.drop_duplicates("cutoff")
         at = seen["cutoff"].map(place).to_numpy()
         axes.hlines(seen["actual"], at - 0.38, at + 0.38, color=BLACK, linewidth=2)
-        handles.append(Line2D([], [], color=BLACK, linewidth=2))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], color=BLACK, linewidth=2))
         labels.append("actual")
         axes.set_ylim(bottom=0)
         _cuts(axes, cuts)
