@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -144,8 +144,8 @@ def _leaving(
 
 
 def _middle(values: np.ndarray) -> dict[str, float]:
-    method = "inverted_cdf" if values.dtype.kind in "iu" else "linear"
-    lo, median, hi = np.quantile(values, [0.05, 0.5, 0.95], method=method)  # type: ignore[call-overload]
+    method: Literal["inverted_cdf", "linear"] = "inverted_cdf" if values.dtype.kind in "iu" else "linear"
+    lo, median, hi = np.quantile(values, [0.05, 0.5, 0.95], method=method)
     return {"median": float(median), f"lo-{LEVEL}": float(lo), f"hi-{LEVEL}": float(hi)}
 
 

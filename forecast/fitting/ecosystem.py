@@ -208,8 +208,9 @@ def sampler_output(found: Any, variable: str) -> tuple[np.ndarray, dict[str, np.
 
 def differentiable(operation: type) -> type:
     """Class decorator: PyTensor 3 calls ``pullback`` what PyTensor 2 calls ``L_op``."""
-    if not hasattr(operation.__base__, "pullback"):
-        operation.L_op = operation.pullback  # type: ignore[attr-defined]
+    own: Any = operation  # its type does not say what the class defines
+    if not hasattr(own.__base__, "pullback"):
+        own.L_op = own.pullback
     return operation
 
 
