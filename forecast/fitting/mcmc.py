@@ -22,13 +22,13 @@ from forecast.errors import ArgumentError, FitError
 from forecast.fitting.effects import EffectProblem, GroupProblem
 from forecast.fitting.fitted import Fitted, Verdict
 from forecast.fitting.laplace import from_draws, mode
+from forecast.fitting.posterior_data import data_groups
 from forecast.fitting.priors import Priors, moments
 from forecast.fitting.problem import Problem
 
 with ecosystem.quiet():
     import pymc as pm
     import pytensor.tensor as pt
-    import xarray as xr
     from pymc.logprob.transforms import Transform
     from pytensor.graph.basic import Apply
     from pytensor.graph.op import Op
@@ -41,10 +41,7 @@ MANY_ROWS, DRAWS_OF_MANY, TUNE_OF_MANY = (
     150,
 )  # whose posterior is Gaussian, and whose steps dear
 R_HAT_LIMIT, ESS_LIMIT, BFMI_LIMIT = 1.01, 400, 0.3
-POINTWISE_ROWS = 100_000  # with more rows there is no pointwise log-likelihood,
-_POINTWISE_VALUES = 2**23  # and with many of them fewer draws of it: 64 MB are enough
 TEXT_ROWS = 10_000
-PRIOR_DRAWS = 1000
 TARGET_ACCEPT = 0.8
 _VARIABLE = "unconstrained"
 
@@ -308,7 +305,7 @@ def sample(
     every = np.concatenate([u, problem.natural(u)], axis=-1)
     extra = ecosystem.diagnose(every, stats) | {"chains": chains, "seed": seed, "sampler": sampler}
     fitted = from_draws(problem, u.reshape(-1, u.shape[-1]), "nuts", _judge(extra), extra)
-    return Posterior(fitted, ecosystem.assemble(_groups(problem, priors, u, stats, rng)))
+    return Posterior(fitted, ecosystem.assemble(data_groups(problem, priors, u, stats, rng)))
 
 
 def _landmark(problem: Problem, priors: Priors) -> tuple[np.ndarray, np.ndarray]:
@@ -363,48 +360,3 @@ def _judge(found: dict[str, Any]) -> Verdict:
         f"{found['chains']} chains agree (R-hat {found['r_hat']:.3f}), worth {size:,.0f} independent draws, "
         "no divergent steps",
     )
-
-
-def _groups(
-    problem: Problem, priors: Priors, u: np.ndarray, stats: dict[str, np.ndarray], rng: np.random.Generator
-) -> dict[str, xr.Dataset]:
-    """Named groups of named arrays with named dimensions."""
-    names = problem.names
-    mean, sd = moments(priors, names)
-    prior = mean + sd * rng.standard_normal((1, PRIOR_DRAWS, len(names)))
-    about = {"model": problem.spec.name, "scale": problem.scale}
-    groups = {
-        "posterior": _parameters(problem, u).assign_attrs(about),
-        "prior": _parameters(problem, prior).assign_attrs(about),
-        "sample_stats": ecosystem.dataset(("chain", "draw"), stats),
-    }
-    rows = len(problem.weight)
-    if rows <= POINTWISE_ROWS:
-        stride = -(-u.shape[0] * u.shape[1] * rows // _POINTWISE_VALUES)
-        values = _pointwise(problem, u[:, ::stride])
-        groups["log_likelihood"] = xr.Dataset(
-            {"log_likelihood": (("chain", "draw", "row"), values)},
-            {"chain": np.arange(u.shape[0]), "draw": np.arange(u.shape[1])[::stride], "row": np.arange(rows)},
-            {"of": "one customer of the row; constant_data holds how many there are"},
-        )
-        data = {**problem.data, "weight": problem.weight}
-        groups["constant_data"] = ecosystem.dataset(("row",), data)
-    return groups
-
-
-def _parameters(problem: Problem, u: np.ndarray) -> xr.Dataset:
-    """Natural parameters in the input's units and unconstrained ones, dims (chain, draw)."""
-    with np.errstate(over="ignore"):
-        natural = problem.natural(u) * problem.factor
-    columns = {name: natural[..., i] for i, name in enumerate(problem.spec.parameters)}
-    columns |= {name: u[..., i] for i, name in enumerate(problem.names)}
-    return ecosystem.dataset(("chain", "draw"), columns)
-
-
-def _pointwise(problem: Problem, u: np.ndarray) -> np.ndarray:
-    """Log-likelihood of one customer of each row, in the input's units, shape (..., rows)."""
-    flat = u.reshape(-1, u.shape[-1])
-    found = np.empty((len(flat), len(problem.weight)))
-    for i, v in enumerate(flat):
-        found[i] = problem.rows_at(v)
-    return found.reshape(*u.shape[:-1], -1)

@@ -22,6 +22,7 @@ from forecast.summary.statistics import PurchaseCounts, group_purchases, group_s
 
 ecosystem = pytest.importorskip("forecast.fitting.ecosystem")
 mcmc = pytest.importorskip("forecast.fitting.mcmc")
+posterior_data = pytest.importorskip("forecast.fitting.posterior_data")
 
 BG_NBD = purchase_model("bg-nbd")
 SPECS = [*map(purchase_model, ("bg-nbd", "nbd", "mbg-nbd", "mbg-cnbd-2", "pareto-nbd")), GAMMA_GAMMA]
@@ -307,10 +308,10 @@ def test_pointwise_terms_add_up(cdnow: tuple[Problem, mcmc.Posterior]) -> None:
 def test_pointwise_terms_are_thinned_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, priors = some_problem(GAMMA_GAMMA), priors_of(GAMMA_GAMMA)
     short = {"chains": 1, "draws": 20, "tune": 20, "sampler": "pymc"}
-    monkeypatch.setattr(mcmc, "_POINTWISE_VALUES", 7 * len(problem.weight))
+    monkeypatch.setattr(posterior_data, "_POINTWISE_VALUES", 7 * len(problem.weight))
     thinned = ecosystem.group(mcmc.sample(problem, priors, **short).data, "log_likelihood")
     assert thinned["draw"].to_numpy().tolist() == [0, 3, 6, 9, 12, 15, 18]
-    monkeypatch.setattr(mcmc, "POINTWISE_ROWS", 10)
+    monkeypatch.setattr(posterior_data, "POINTWISE_ROWS", 10)
     left = mcmc.sample(problem, priors, **short).data
     assert set(ecosystem.group_names(left)) == {"posterior", "prior", "sample_stats"}
 
