@@ -33,7 +33,7 @@ from forecast.errors import ForecastError
 from forecast.evaluation.backtest import Backtest, backtest
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.candidates import AUTO, check_candidates
-from forecast.evaluation.metrics_probability import pit_ks_null
+from forecast.evaluation.metrics_pit import pit_ks_null
 from forecast.evaluation.metrics_ranking import normalised_gini, top_share_capture
 from forecast.evaluation.origins import look_back, plan_origins
 from forecast.summary import purchase_histories

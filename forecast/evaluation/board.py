@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.evaluation import metrics as point
+from forecast.evaluation import metrics_pit as pits
 from forecast.evaluation import metrics_probability as probability
 from forecast.evaluation import metrics_ranking as ranking
 from forecast.evaluation.candidates import LEVEL, Forecasts, Origin
@@ -95,12 +96,12 @@ def _probabilities(forecasts: Forecasts, outcome: np.ndarray, rng: np.random.Gen
     bought = (outcome > 0).astype(float)
     chance = np.clip(forecasts.customers["p_purchase"], 0.0, 1.0)
     below, at = np.clip(counts["below"], 0.0, 1.0), np.clip(counts["at"], 0.0, 1.0)
-    pit = probability.randomised_pit(below, at, rng)
+    pit = pits.randomised_pit(below, at, rng)
     yield "customers", "orders", "crps", float(counts["crps"].mean())
     yield "customers", "orders", "log_score", float(probability.log_score(counts["probability"]).mean())
-    yield "customers", "orders", "pit_ks", probability.pit_ks(pit)
+    yield "customers", "orders", "pit_ks", pits.pit_ks(pit)
     for level in (50, 80, 90):
-        yield "customers", "orders", f"pit_coverage-{level}", probability.pit_coverage(below, at, level)
+        yield "customers", "orders", f"pit_coverage-{level}", pits.pit_coverage(below, at, level)
     yield "customers", "orders", "brier", probability.brier(chance, bought)
     if len(chance) >= 10:
         yield "customers", "orders", "ece", probability.expected_calibration_error(chance, bought)

@@ -2,8 +2,9 @@
 
 Every function takes arrays with one row per customer (or per total), refuses NaN and empty input with
 `InputError`, and does not depend on the order of the rows. Scores of predictive distributions are in
-`metrics_probability`, rankings in `metrics_ranking`; all are offered here. MAE and RMSE describe: the
-predictive median wins MAE on sparse data at a bias of -61 %, so no model is chosen by them.
+`metrics_probability`, their calibration in `metrics_pit`, rankings in `metrics_ranking`; all are offered
+here. MAE and RMSE describe: the predictive median wins MAE on sparse data at a bias of -61 %, so no model
+is chosen by them.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import numpy as np
 
 from forecast.errors import ArgumentError, InputError
 from forecast.evaluation.metric_inputs import checked
+from forecast.evaluation.metrics_pit import pit_coverage, pit_ks, pit_ks_null, randomised_pit
 from forecast.evaluation.metrics_probability import (
     brier,
     crps_from_cdf,
     expected_calibration_error,
     log_score,
-    pit_coverage,
-    pit_ks,
-    pit_ks_null,
-    randomised_pit,
     reliability_table,
 )
 from forecast.evaluation.metrics_ranking import (
