@@ -8,7 +8,7 @@ harmonics of the day of the year and, where asked for, named windows such as the
 Customers and coefficients are fitted jointly by expectation-maximisation: given the coefficients the
 purchase model is fitted on the clock, given the model the repeat purchases of a day are Poisson with the
 expected rate of those still customers as exposure. How far coefficients may go is learned too: a shop
-without seasons gets none.
+without seasons gets none. What one year showed is trusted in part, what two years showed wholly.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from forecast.summary.statistics import DayCounts
 
 HARMONICS = 8
 LEAST_DAYS = 425  # about 14 months: with less a season cannot be told from customers' ageing
+# A season that was seen once may have been a campaign, or a young shop's growth: trust in it rises from none
+# at 14 months to all when every day of the year has been seen twice, two months past the second year.
+_TRUSTED_DAYS = 790
 _YEAR = 365.25
 _DAY = np.timedelta64(1, "D")
 _BLOCK = 14
@@ -184,6 +187,17 @@ class Clock:
         )
 
 
+def trust_in(days: int) -> float:
+    """Share of a season that is kept when it was learned from so many days of history.
+
+    Examples
+    --------
+    >>> [round(trust_in(days), 2) for days in (425, 600, 730, 1000)]
+    [0.0, 0.48, 0.84, 1.0]
+    """
+    return min(max((days - LEAST_DAYS) / (_TRUSTED_DAYS - LEAST_DAYS), 0.0), 1.0)
+
+
 def fit_clock(
     spec: ModelSpec, counts: DayCounts, harmonics: int = HARMONICS, windows: tuple[str, ...] = ()
 ) -> Clock:
@@ -235,6 +249,8 @@ def fit_clock(
         coefficients, last, spread = moved, spread, min(max(wider, 1e-4), _WIDE)
         if change < 1e-3 and abs(np.log(spread / last)) < 1e-2:
             break
+    trust = trust_in(len(days))
+    coefficients = trust * coefficients
     today = np.datetime64(counts.as_of)
     reference = np.arange(today - (_REFERENCE - 1) * _DAY, today + _DAY)
     mean = float(np.exp(features(reference, harmonics, windows) @ coefficients).mean())
@@ -245,7 +261,7 @@ def fit_clock(
         coefficients,
         np.sqrt(np.diag(covariance)),
         float(np.log(mean)),
-        {"days": len(days), "spread": spread, "dispersion": dispersion},
+        {"days": len(days), "spread": spread, "dispersion": dispersion, "trust": trust},
     )
 
 
