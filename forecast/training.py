@@ -9,6 +9,7 @@ from typing import Any
 
 from forecast.evaluation.candidates import AUTO, Candidate, fit_clv
 from forecast.evaluation.choosing import ASKED, Choice, check_seasonal, choose_model
+from forecast.evaluation.rolling import Rolling
 from forecast.evaluation.spendcheck import independence
 from forecast.evaluation.spending import SpendChoice, check_spend, choose_spend
 from forecast.fitting import GAMMA_GAMMA, check_method, purchase_model
@@ -97,14 +98,15 @@ def fit(
     histories = purchase_histories(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
     choice = Choice(Candidate(purchases, season == "yes"), ASKED, [])
     calibration = NONE
+    sample = Rolling.sampled(orders.until(histories.as_of), seed)
     if purchases == AUTO or season == "auto":
-        choice, calibration = choose_model(orders, histories.as_of, purchases, season, seed)
+        choice, calibration = choose_model(sample, histories.as_of, purchases, season)
     worth = SpendChoice(basis, ASKED)
     if basis == AUTO:
         # One mean for everybody knows no groups or traits: where spend is to have some it does not compete.
         traits = by is not None or bool(checked.get("spend"))
         bases = tuple(b for b in SPEND_BASES if b != "mean" or not traits)
-        worth = choose_spend(orders, histories.as_of, seed, bases)
+        worth = choose_spend(sample, histories.as_of, bases)
     found = fit_clv(
         histories,
         choice.candidate.purchases,

@@ -147,24 +147,27 @@ def backtest(
     notes: list[str] = []
     fitted: dict[str, ClvModel] = {}
     rolling = Rolling(orders, seed=seed)
-    chooser = Chooser(orders, auto, seed, windows[0][0]) if auto else None
-    spender = SpendChooser(orders, seed, windows[0][0]) if auto else None
+    sample = Rolling.sampled(orders, seed, windows[0][0]) if auto else rolling
+    chooser, spender = Chooser(sample, auto), SpendChooser(sample)
     learner = Learner(rolling, seed) if set(names) & set(LEARNERS) else None
     warm_up = earlier(windows, orders.first_day) if learning or auto or learner else []
     done, total = 0, len(warm_up) + len(windows) * len(names)
-    for cutoff, end in warm_up:
-        if progress is not None:
-            progress(f"{cutoff} learning", done, total)
-        done += 1
-        known, origin = rolling.at(cutoff, end)
+
+    def learn(known: Histories, origin: Origin) -> None:
+        """After the forecasts: an origin never learns from itself."""
         for own in learning.values():
             rolling.remember(own, known, origin)
         if learner is not None:
             learner.remember(known, origin)
         known.close()
-        if chooser is not None and spender is not None:
-            chooser.look(cutoff, end)
-            spender.look(cutoff, end)
+        if auto:
+            sample.teach([(origin.cutoff, origin.end)], chooser, spender)
+
+    for cutoff, end in warm_up:
+        if progress is not None:
+            progress(f"{cutoff} learning", done, total)
+        done += 1
+        learn(*rolling.at(cutoff, end))
     for number, (cutoff, end) in enumerate(windows):
         known, origin = rolling.at(cutoff, end)
         board.extend(_population(orders, origin))
@@ -179,7 +182,7 @@ def backtest(
                 elif learner is not None and name in LEARNERS:
                     found = learner.forecast(name, known, origin, said)
                 else:
-                    if chooser is not None and spender is not None and name == AUTO:
+                    if name == AUTO:
                         choice = chooser.choose(cutoff)
                         chosen = replace(choice.candidate, spend=spender.choose(cutoff).basis)
                         notes.append(f"{AUTO} at {cutoff} is {chosen.name}: {choice.reason}")
@@ -202,14 +205,7 @@ def backtest(
                 pit.extend((cutoff, name, bin, share) for bin, share in enumerate(shares, 1))
             if number == len(windows) - 1 and name in fitted and fitted[name].clock is None:
                 tracking.append(_tracking(orders, known, fitted[name], name, origin))
-        for own in learning.values():  # after the forecasts: an origin never learns from itself
-            rolling.remember(own, known, origin)
-        if learner is not None:
-            learner.remember(known, origin)
-        if chooser is not None and spender is not None:
-            chooser.look(cutoff, end)
-            spender.look(cutoff, end)
-        known.close()
+        learn(known, origin)
     if not forecasts:
         raise FitError("no candidate could be fitted at any origin", advice="; ".join(notes))
     if progress is not None:

@@ -12,7 +12,7 @@ from forecast.errors import ArgumentError
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.origins import Origin
 from forecast.fitting import GAMMA_GAMMA, PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
-from forecast.fitting.clock import fit_clock
+from forecast.fitting.clock import Clock, fit_clock
 from forecast.fitting.design import read_traits
 from forecast.fitting.mean_spend import fit_mean_spend
 from forecast.fitting.spec import BG_NBD, DEFAULT_CANDIDATES
@@ -62,7 +62,7 @@ def fit_clv(
     priors: Mapping[str, Any] | None = None,
     by: str | None = None,
     covariates: Mapping[str, Any] | None = None,
-    seasonal: bool = False,
+    seasonal: bool | Clock = False,
     spend: str | None = "repeat",
     seed: int = 0,
     progress: bool = False,
@@ -81,8 +81,8 @@ def fit_clv(
         A column whose groups are partially pooled.
     covariates : mapping, optional
         Columns by what they act on: ``{"rate": ["channel"], "dropout": [...], "spend": [...]}``.
-    seasonal : bool
-        On a seasonal clock, which is fitted first.
+    seasonal : bool or Clock
+        On a seasonal clock, which is fitted first or was fitted to the same histories.
     spend : {'repeat', 'all', 'mean'}, optional
         Gamma-Gamma on repeat purchases or on all, or one mean for everybody; None: purchases alone.
     seed : int
@@ -112,7 +112,7 @@ def fit_clv(
         values = group_spend(*spend_history(frame, "all" if spend == "all" else "repeat"), cell)
         if seasonal:
             days = group_days(frame, histories.as_of, histories.repeat_days(), cell)
-            clock = fit_clock(BG_NBD, days)
+            clock = seasonal if isinstance(seasonal, Clock) else fit_clock(BG_NBD, days)
             counts = days.on(clock.intensity(days.days))
         else:
             counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)

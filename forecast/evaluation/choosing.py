@@ -3,7 +3,10 @@
 At each origin a candidate's score is the logarithm of its CRPS relative to plain BG/NBD's, plus half of how
 far its total is off (the absolute logarithm of forecast over actual). Scores are averaged over origins. Of
 all candidates whose mean is within one standard error of the best (of the paired differences), the simplest
-wins. With fewer than three origins there is nothing to choose by: plain BG/NBD.
+wins. With fewer than three origins there is nothing to choose by: BG/NBD.
+
+All that compete learn a level from their earlier forecasts: rolling origins of six shops showed that it costs
+little where levels stand still and gains much where they drift (benchmarks/ACCURACY.md).
 """
 
 from __future__ import annotations
@@ -17,23 +20,16 @@ import numpy as np
 from forecast.errors import ArgumentError, FitError
 from forecast.evaluation.candidates import AUTO, Candidate
 from forecast.evaluation.origins import Origin
-from forecast.evaluation.rolling import LEAST_AGE, WARM_UP, Rolling
+from forecast.evaluation.rolling import LEAST_AGE, MOST_ORIGINS, WARM_UP, Rolling, quarters_before
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.calibration import Calibration
 from forecast.predict.customers import score_counts
 from forecast.summary import Histories
 
 _MODELS = ("bg-nbd", "mbg-nbd", "pareto-nbd", "mbg-cnbd-2")  # the simplest first
-CHOICES = tuple(
-    Candidate(model, seasonal, level)
-    for seasonal, level in ((False, False), (False, True), (True, False), (True, True))
-    for model in _MODELS
-)
-PLAIN = CHOICES[0]
-LEAST_ORIGINS, MOST_ORIGINS = 3, 8
+CHOICES = tuple(Candidate(model, seasonal, level=True) for seasonal in (False, True) for model in _MODELS)
+LEAST_ORIGINS = 3
 ASKED = "asked for by name"
-STEP = 91  # days of the windows by which a fit chooses
-SAMPLE = 20_000  # customers who are enough to choose by
 _TOTAL_WEIGHT, _FARTHEST, _LEAST_ERROR = 0.5, 1.5, 0.01
 
 
@@ -56,47 +52,33 @@ class Choice:
 
 
 class Chooser:
-    """Compares candidates at origin after origin, on a sample of the customers.
+    """Compares candidates at origin after origin.
 
     Parameters
     ----------
-    orders : Orders
+    rolling : Rolling
+        Where their fits come from, see :meth:`Rolling.sampled`.
     candidates : sequence of Candidate
-    seed : int
-    since : datetime.date, optional
-        The first day from which there will be a forecast; the last day of the orders by default.
     """
 
-    def __init__(
-        self,
-        orders: Any,
-        candidates: tuple[Candidate, ...] = CHOICES,
-        seed: int = 0,
-        since: dt.date | None = None,
-    ) -> None:
-        # How many there are to draw from is counted at the first forecast: what comes later must not matter.
-        self._orders = orders.some(SAMPLE, seed, since)
-        self._candidates = candidates
-        # A choice is by purchases: spend that cannot be fitted must not stand in its way.
-        self.rolling = Rolling(self._orders, method="mle", seed=seed, spend=False)
+    def __init__(self, rolling: Rolling, candidates: tuple[Candidate, ...] = CHOICES) -> None:
+        self.rolling, self._candidates = rolling, candidates
         self._scores: dict[str, dict[dt.date, float]] = {own.name: {} for own in candidates}
         self._ends: dict[dt.date, dt.date] = {}
 
-    def look(self, cutoff: dt.date, end: dt.date) -> None:
+    def look(self, known: Histories, origin: Origin) -> None:
         """Score all candidates at an origin, each with what it had learned before, then let them learn."""
-        if (cutoff - self._orders.first_day).days < LEAST_AGE:
+        young = (origin.cutoff - self.rolling.first_day).days < LEAST_AGE
+        if young or origin.actual["actual_purchases"].sum() <= 0:
             return
-        known, origin = self.rolling.at(cutoff, end)
-        if origin.actual["actual_purchases"].sum() > 0:
-            self._ends[cutoff] = end
-            for own in self._candidates:
-                try:
-                    self._scores[own.name][cutoff] = _score(self.rolling.corrected(own, known), origin)
-                except FitError:
-                    continue
-            for own in self._candidates:
-                self.rolling.remember(own, known, origin)
-        known.close()
+        self._ends[origin.cutoff] = origin.end
+        for own in self._candidates:
+            try:
+                self._scores[own.name][origin.cutoff] = _score(self.rolling.corrected(own, known), origin)
+            except FitError:
+                continue
+        for own in self._candidates:
+            self.rolling.remember(own, known, origin)
 
     def corrected(self, candidate: Candidate, rolling: Rolling, known: Histories) -> ClvModel:
         """The model fitted on all that is known, with what the sample taught.
@@ -113,7 +95,7 @@ class Chooser:
         cuts = sorted(cut for cut, end in self._ends.items() if end <= cutoff)[-MOST_ORIGINS:]
         if len(cuts) < LEAST_ORIGINS:
             return Choice(
-                PLAIN if PLAIN in self._candidates else self._candidates[0],
+                self._candidates[0],
                 f"there are {len(cuts)} earlier origins, fewer than the {LEAST_ORIGINS} needed to compare",
                 [],
             )
@@ -177,18 +159,18 @@ def check_seasonal(seasonal: str | None, purchases: str) -> str:
 
 
 def choose_model(
-    orders: Any, as_of: dt.date, purchases: str = "auto", seasonal: str = "auto", seed: int = 0
+    sample: Rolling, as_of: dt.date, purchases: str = "auto", seasonal: str = "auto"
 ) -> tuple[Choice, Calibration]:
     """The choice for a forecast from ``as_of``, by quarters of 91 days that had ended by then.
 
     Parameters
     ----------
-    orders : Orders
+    sample : Rolling
+        Of orders until ``as_of``, see :meth:`Rolling.sampled`.
     as_of : datetime.date
     purchases : str
         A model's name, or ``auto``.
     seasonal : {'auto', 'yes', 'no'}
-    seed : int
 
     Returns
     -------
@@ -201,24 +183,12 @@ def choose_model(
         for own in (CHOICES if purchases == AUTO else _variants(purchases))
         if seasonal == "auto" or own.seasonal == (seasonal == "yes")
     )
-    known = orders.until(as_of)
-    chooser = Chooser(known, wanted, seed)
-    end = as_of
-    windows: list[tuple[dt.date, dt.date]] = []
-    while len(windows) < MOST_ORIGINS + WARM_UP // 2:
-        cutoff = end - dt.timedelta(days=STEP)
-        if (cutoff - known.first_day).days < LEAST_AGE:
-            break
-        windows.append((cutoff, end))
-        end = cutoff
-    for cutoff, ends in reversed(windows):
-        chooser.look(cutoff, ends)
+    chooser = Chooser(sample, wanted)
+    # More than are chosen by: the first must have had something to learn from.
+    sample.teach(quarters_before(as_of, sample.first_day, MOST_ORIGINS + WARM_UP // 2), chooser)
     choice = chooser.choose(as_of)
-    return choice, chooser.rolling.calibration(choice.candidate, as_of)
+    return choice, sample.calibration(choice.candidate, as_of)
 
 
 def _variants(purchases: str) -> tuple[Candidate, ...]:
-    return tuple(
-        Candidate(purchases, seasonal, level)
-        for seasonal, level in ((False, False), (False, True), (True, False), (True, True))
-    )
+    return tuple(Candidate(purchases, seasonal, level=True) for seasonal in (False, True))

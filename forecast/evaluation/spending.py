@@ -23,7 +23,7 @@ from forecast.evaluation.board import frequency_class
 from forecast.evaluation.candidates import AUTO, Candidate
 from forecast.evaluation.metrics_ranking import normalised_gini
 from forecast.evaluation.origins import Origin
-from forecast.evaluation.rolling import Rolling
+from forecast.evaluation.rolling import MOST_ORIGINS, Rolling, quarters_before
 from forecast.fitting import fit_spend
 from forecast.fitting.mean_spend import fit_mean_spend
 from forecast.maths import gammagamma
@@ -32,8 +32,7 @@ from forecast.predict.population import SPEND_BASES, spend_history
 from forecast.summary import Histories
 from forecast.summary.statistics import group_spend
 
-STEP, LEAST_AGE, MOST_ORIGINS = 91, 90, 8
-SAMPLE = 20_000  # customers who are enough to choose by
+LEAST_AGE = 90  # a mean value is known sooner than a purchase process
 LEAST_BUYERS = 30
 TOLERATED = 0.01  # how far above the mean's MAE and RMSE a way may be
 _GROUPS = 20
@@ -80,43 +79,30 @@ class _Look:
 
 
 class SpendChooser:
-    """Compares ways to learn spend at origin after origin, on a sample of the customers.
+    """Compares ways to learn spend at origin after origin.
 
     Parameters
     ----------
-    orders : Orders
-    seed : int
-    since : datetime.date, optional
-        The first day from which there will be a forecast; the last day of the orders by default.
+    rolling : Rolling
+        Where purchases are fitted, see :meth:`Rolling.sampled`.
     bases : sequence of str
         The ways that compete.
     """
 
-    def __init__(
-        self,
-        orders: Any,
-        seed: int = 0,
-        since: dt.date | None = None,
-        bases: tuple[str, ...] = SPEND_BASES,
-    ) -> None:
-        self._orders = orders.some(SAMPLE, seed, since)
-        self._rolling = Rolling(self._orders, method="mle", seed=seed, spend=False)
-        self._bases = bases
+    def __init__(self, rolling: Rolling, bases: tuple[str, ...] = SPEND_BASES) -> None:
+        self._rolling, self._bases = rolling, bases
         self._looks: dict[dt.date, _Look] = {}
 
-    def look(self, cutoff: dt.date, end: dt.date) -> None:
-        """Score all ways at an origin; nothing where the history is too short or few bought."""
-        if (cutoff - self._orders.first_day).days < LEAST_AGE:
+    def look(self, known: Histories, origin: Origin) -> None:
+        """Score all ways at an origin; nothing where few bought or purchases cannot be fitted."""
+        if (origin.cutoff - self._rolling.first_day).days < LEAST_AGE:
             return
-        known, origin = self._rolling.at(cutoff, end)
         try:
             found = _look(self._rolling, known, origin) if origin.has_value else None
         except FitError:
-            found = None
-        finally:
-            known.close()
+            return
         if found is not None:
-            self._looks[cutoff] = found
+            self._looks[origin.cutoff] = found
 
     def choose(self, cutoff: dt.date) -> SpendChoice:
         """The choice for a forecast made at ``cutoff``, by origins whose windows had ended."""
@@ -231,7 +217,8 @@ def _errors(
     off = each[bought] - actual[bought]
     gini = normalised_gini(np.maximum(value[kept], 0.0), worth[kept])
     errors = (np.abs(off).mean(), np.sqrt((off**2).mean()), 1.0 - gini)
-    return tuple(float(np.log(max(v, 1e-12))) for v in errors)  # type: ignore[return-value]
+    mae, rmse, unranked = (float(np.log(max(v, 1e-12))) for v in errors)
+    return mae, rmse, unranked
 
 
 def _paired(differences: np.ndarray) -> tuple[float, float]:
@@ -291,23 +278,16 @@ def check_spend(spend: str | None, purchases: str) -> str:
     return spend
 
 
-def choose_spend(
-    orders: Any, as_of: dt.date, seed: int = 0, bases: tuple[str, ...] = SPEND_BASES
-) -> SpendChoice:
+def choose_spend(sample: Rolling, as_of: dt.date, bases: tuple[str, ...] = SPEND_BASES) -> SpendChoice:
     """The choice for a forecast from ``as_of``, by quarters of 91 days that had ended by then.
 
     Examples
     --------
     >>> from forecast.datasets import cdnow
     >>> from forecast.orders import read_orders
-    >>> choose_spend(read_orders(cdnow()), dt.date(1998, 6, 30)).basis
+    >>> choose_spend(Rolling.sampled(read_orders(cdnow())), dt.date(1998, 6, 30)).basis
     'all'
     """
-    known = orders.until(as_of)
-    chooser = SpendChooser(known, seed, as_of, bases)
-    end = as_of
-    for _ in range(MOST_ORIGINS):
-        cutoff = end - dt.timedelta(days=STEP)
-        chooser.look(cutoff, end)
-        end = cutoff
+    chooser = SpendChooser(sample, bases)
+    sample.teach(quarters_before(as_of, sample.first_day, MOST_ORIGINS, LEAST_AGE), chooser)
     return chooser.choose(as_of)

@@ -345,6 +345,13 @@ def told(cdnow_frame: pd.DataFrame) -> tuple[Backtest, list]:
     return remembered(read(cdnow_frame))
 
 
+class Quick(Rolling):
+    """Quicker than what users get, on the same way."""
+
+    def __init__(self, orders: forecast.Orders, method: str = "mle", seed: int = 0, spend: bool = True):
+        super().__init__(orders, "mle", seed, spend)
+
+
 def remembered(orders: forecast.Orders) -> tuple[Backtest, list]:
     """A backtest, and every calibration and choice that was made on its way."""
     seen: list = []
@@ -363,11 +370,10 @@ def remembered(orders: forecast.Orders) -> tuple[Backtest, list]:
 
         patch.setattr("forecast.evaluation.rolling.learn", learn_and_tell)
         patch.setattr(choosing.Chooser, "choose", choose_and_tell)
-        # Quicker than what users get, on the same way.
-        patch.setattr("forecast.evaluation.backtest.Rolling", partial(Rolling, method="mle"))
+        patch.setattr("forecast.evaluation.backtest.Rolling", Quick)
         names = ("bg-nbd", "mbg-nbd", "mbg-nbd+level", "bg-nbd+season+level")
         patch.setattr("forecast.evaluation.backtest.CHOICES", tuple(map(Candidate.parse, names)))
-        patch.setattr(choosing, "SAMPLE", 500)
+        patch.setattr("forecast.evaluation.rolling.SAMPLE", 500)
         patch.setattr(choosing, "LEAST_ORIGINS", 2)  # CDNOW has but two before the first window
         found = backtest(orders, QUARTER, 2, candidates=CANDIDATES, draws=50)
     return found, seen
@@ -448,7 +454,7 @@ def few_choices(patch: pytest.MonkeyPatch) -> None:
     """Fewer customers and candidates than users get, so that a choice takes seconds."""
     names = ("bg-nbd", "mbg-nbd", "bg-nbd+level", "bg-nbd+season", "mbg-nbd+season+level")
     patch.setattr(choosing, "CHOICES", tuple(map(Candidate.parse, names)))
-    patch.setattr(choosing, "SAMPLE", 600)
+    patch.setattr("forecast.evaluation.rolling.SAMPLE", 600)
 
 
 @pytest.fixture(scope="module")
@@ -483,7 +489,7 @@ def test_a_strong_season_is_chosen_and_the_card_says_why(
 def test_the_choice_is_the_same_each_time(chosen: forecast.Model, busy: forecast.Orders) -> None:
     with pytest.MonkeyPatch.context() as patch:
         few_choices(patch)
-        choice, calibration = choosing.choose_model(busy, CUT, "auto", "auto", 0)
+        choice, calibration = choosing.choose_model(Rolling.sampled(busy.until(CUT)), CUT)
         assert (choice.reason, choice.table) == tuple(
             chosen.provenance["choice"][name] for name in ("reason", "table")
         )
@@ -492,7 +498,7 @@ def test_the_choice_is_the_same_each_time(chosen: forecast.Model, busy: forecast
             columns={"order_day": "order_date"}
         )
         later = read(after_changed(frame, pd.Timestamp(CUT)))
-        again, taught = choosing.choose_model(later, CUT, "auto", "auto", 0)
+        again, taught = choosing.choose_model(Rolling.sampled(later.until(CUT)), CUT)
     assert again == choice  # and nothing after the day matters
     assert taught.to_dict() == calibration.to_dict()
 
@@ -500,7 +506,7 @@ def test_the_choice_is_the_same_each_time(chosen: forecast.Model, busy: forecast
 def test_a_short_history_falls_back_and_says_so() -> None:
     short = forecast.fit(read(simulate(calm(400), size=600)))
     choice = short.provenance["choice"]
-    assert choice["candidate"] == "bg-nbd"
+    assert choice["candidate"] == "bg-nbd+level"
     assert "fewer than the 3 needed to compare" in choice["reason"]
     assert short.clv.clock is None
     assert choice["reason"] in short.card("shop")
@@ -510,18 +516,19 @@ def test_spend_that_cannot_be_fitted_does_not_decide_among_purchase_models() -> 
     frame = simulate(christmas(LENGTH), size=400).assign(value=1.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choosing, "CHOICES", (Candidate("bg-nbd"), Candidate("bg-nbd", True)))
-        choice, _ = choosing.choose_model(read(frame), FIRST + dt.timedelta(days=800))
+        day = FIRST + dt.timedelta(days=800)
+        choice, _ = choosing.choose_model(Rolling.sampled(read(frame).until(day)), day)
     assert len(choice.table) == 2
 
 
 def test_the_sample_of_a_choice_is_that_of_its_day(busy: forecast.Orders) -> None:
-    some = choosing.Chooser(busy.until(CUT), (Candidate("bg-nbd"),), 0, CUT)._orders
+    some = Rolling.sampled(busy.until(CUT), since=CUT)._orders
     assert len(some) == len(busy.until(CUT))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choosing, "SAMPLE", 200)
+        patch.setattr("forecast.evaluation.rolling.SAMPLE", 200)
         first = FIRST + dt.timedelta(days=500)
         early, late = (
-            choosing.Chooser(orders, (Candidate("bg-nbd"),), 0, first)._orders.until(first).to_frame()
+            Rolling.sampled(orders, since=first)._orders.until(first).to_frame()
             for orders in (busy, busy.until(CUT))
         )
         pd.testing.assert_frame_equal(early, late)

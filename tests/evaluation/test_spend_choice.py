@@ -14,8 +14,10 @@ import forecast
 from forecast.evaluation.backtest import backtest
 from forecast.evaluation.candidates import Candidate, fit_clv
 from forecast.evaluation.metrics_ranking import normalised_gini, top_share_capture
+from forecast.evaluation.rolling import Rolling
 from forecast.evaluation.spendcheck import independence, spend_by_frequency
-from forecast.evaluation.spending import check_spend, choose_spend, expected_spend
+from forecast.evaluation.spending import SpendChoice, check_spend, expected_spend
+from forecast.evaluation.spending import choose_spend as choose_from_sample
 from forecast.fitting.mean_spend import LARGE_Q, fit_mean_spend
 from forecast.predict import Customers, predict_customers
 from forecast.predict.population import spend_history
@@ -24,6 +26,10 @@ from forecast.summary.statistics import SpendCounts
 
 AS_OF = dt.date(1997, 9, 30)
 MONEY = ["expected_purchase_value", "expected_value", "value-lo-80", "value-hi-80"]
+
+
+def choose_spend(orders: forecast.Orders, day: dt.date) -> SpendChoice:
+    return choose_from_sample(Rolling.sampled(orders.until(day)), day)
 
 
 def shop(own: float, within: float, customers: int = 600, seed: int = 0) -> pd.DataFrame:
