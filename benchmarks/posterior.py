@@ -16,20 +16,20 @@ import datetime as dt
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from speed import DAYS, HORIZON, LAST_DAY, SPEND, TRUTH, _memory, machine, make_customers
+from watching import Outcome, machine, memory, watch
+from workload import DAYS, HORIZON, LAST_DAY, SPEND, TRUTH, make_histories
 
 HERE = Path(__file__).parent
 HOME = HERE.parent
@@ -39,19 +39,6 @@ SIZES = (1_000, 10_000, 50_000, 94_000, 200_000)
 BATCH = 262_144
 PEER_DRAWS = 4000
 COMPANY = 0.3  # cores; with more used by others a time is marked
-
-
-def make_histories(size: int) -> pd.DataFrame:
-    """Simulated customers with the columns of a frame of histories."""
-    frame = make_customers(size)
-    first = (LAST_DAY - pd.to_timedelta(frame["T"], unit="D")).astype("datetime64[s]")
-    value = frame["monetary_value"].fillna(0.0) * frame["monetary_count"] + 20.0
-    return frame.assign(
-        customer_id=np.arange(size),
-        first_purchase=first,
-        last_purchase=(first + pd.to_timedelta(frame["recency"], unit="D")).astype("datetime64[s]"),
-        historical_value=value,
-    )
 
 
 # --- our tasks: what is prepared, then what is timed ------------------------------------------------------
@@ -185,110 +172,12 @@ TASKS: dict[str, Callable[[Path], Timed]] = {
 
 def run_task(name: str, path: Path, repeats: int) -> dict[str, Any]:
     run = TASKS[name](path)
-    held, seconds, note = _memory("VmRSS"), [], {}
+    held, seconds, note = memory("VmRSS"), [], {}
     for _ in range(repeats):
         begin = time.perf_counter()
         note = run()
         seconds.append(time.perf_counter() - begin)
-    return {"seconds": seconds, "note": note, "held_mb": held / 1024, "peak_mb": _memory("VmHWM") / 1024}
-
-
-# --- watching processes ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task: ``seconds`` is the median, NaN where it ended early and ``ended`` says why."""
-
-    seconds: float
-    peak_mb: float
-    company: float
-    ended: str = ""
-    note: dict[str, Any] | None = None
-    held_mb: float = float("nan")
-
-    def __getitem__(self, key: str) -> Any:
-        return (self.note or {}).get(key)
-
-    @property
-    def done(self) -> bool:
-        return not self.ended
-
-
-def _tree(root: int) -> list[int]:
-    """A process and all that descend from it."""
-    parents: dict[int, list[int]] = {}
-    for place in Path("/proc").iterdir():
-        if place.name.isdigit():
-            try:
-                parent = int((place / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-            parents.setdefault(parent, []).append(int(place.name))
-    found, waiting = [], [root]
-    while waiting:
-        found.append(waiting.pop())
-        waiting += parents.get(found[-1], [])
-    return found
-
-
-def _held_mb(pids: list[int]) -> float:
-    """Memory of processes; pages that they share count once (proportional set size)."""
-    total = 0
-    for pid in pids:
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
-
-
-def _busy() -> float:
-    """Seconds that all cores were busy since the machine started."""
-    fields = [int(v) for v in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]]
-    return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6]) / os.sysconf("SC_CLK_TCK")
-
-
-def _own() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def watch(command: list[str], memory_gb: float, cap: float) -> Outcome:
-    """Run a command that prints JSON last; end it and its children when it takes too much."""
-    begin, busy, own = time.perf_counter(), _busy(), _own()
-    peak, ended = 0.0, ""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
-        while process.poll() is None:
-            looked = time.perf_counter()
-            peak = max(peak, _held_mb(_tree(process.pid)))
-            looked = time.perf_counter() - looked
-            if peak > memory_gb * 1024:
-                ended = "memory"
-            elif time.perf_counter() - begin > cap:
-                ended = "time"
-            if ended:
-                os.killpg(process.pid, signal.SIGKILL)  # the group that was started here, nothing else
-                process.wait()
-                break
-            time.sleep(max(0.05, 30.0 * looked))  # looking takes time of the cores that are measured
-        passed = time.perf_counter() - begin
-        company = max(0.0, (_busy() - busy - (_own() - own)) / passed)
-        out.seek(0)
-        err.seek(0)
-        lines, complaint = out.read().splitlines(), err.read().strip().splitlines()
-    if ended:
-        return Outcome(float("nan"), peak, company, ended)
-    if process.returncode:
-        return Outcome(float("nan"), peak, company, (complaint or ["no word"])[-1][:80])
-    found = json.loads(lines[-1])
-    versions = {name: found[name] for name in ("python", "pymc-marketing", "pymc", "arviz") if name in found}
-    return Outcome(
-        float(np.median(found["seconds"])), found.get("peak_mb", peak), company, "",
-        {**found["note"], "versions": versions}, found.get("held_mb", float("nan")),
-    )  # fmt: skip
+    return {"seconds": seconds, "note": note, "held_mb": held / 1024, "peak_mb": memory("VmHWM") / 1024}
 
 
 # --- the run ------------------------------------------------------------------------------------------

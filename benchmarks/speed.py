@@ -16,79 +16,21 @@ import datetime as dt
 import io
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from watching import forget_peak, machine, memory
+from workload import HORIZON, LAST_DAY, SPEND, TRUTH, make_customers, make_orders
 
-TRUTH = {"r": 0.5, "alpha": 30.0, "a": 0.8, "b": 2.5}
-SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
-LAST_DAY = pd.Timestamp("2025-12-31")
-DAYS = 730
-HORIZON = 365
 RESULTS = Path(__file__).with_name("RESULTS.md")
-PACKAGES = ("clv-forecast", "numpy", "scipy", "numba", "pandas", "pyarrow", "duckdb", "lifetimes")
-
-
-# --- data ---------------------------------------------------------------------------------------------
-
-
-def make_customers(size: int, seed: int = 0) -> pd.DataFrame:
-    """Simulated histories on a daily clock: birth days spread evenly over two years, nothing repeated.
-
-    Last purchases are rounded up to whole days and there is at most one purchase a day, so a customer
-    with a repeat purchase has a recency of at least one day and never more repeats than days.
-    """
-    from forecast import BetaGeoNBD
-
-    rng = np.random.default_rng(seed)
-    age = rng.integers(0, DAYS + 1, size).astype(float)
-    found = BetaGeoNBD.from_parameters(**TRUTH).simulate(age, seed=seed)
-    recency = np.minimum(np.ceil(found["recency"].to_numpy()), age)
-    frequency = np.minimum(found["frequency"].to_numpy(), recency).astype(np.int64)
-    recency = np.where(frequency > 0, recency, 0.0)
-    rate = rng.gamma(SPEND["q"], 1.0 / SPEND["gamma"], size)
-    total = rng.gamma(SPEND["p"] * np.maximum(frequency, 1)) / rate
-    mean = np.where(frequency > 0, np.maximum(total / np.maximum(frequency, 1), 0.01), np.nan)
-    return pd.DataFrame(
-        {
-            "frequency": frequency,
-            "recency": recency.astype(np.int64),
-            "T": age.astype(np.int64),
-            "monetary_value": mean.round(4),
-            "monetary_count": frequency,
-        }
-    )
-
-
-def make_orders(customers: pd.DataFrame, most: int, seed: int = 1) -> pd.DataFrame:
-    """Order lines of the first customers, up to ``most``; purchases between first and last fall evenly."""
-    rng = np.random.default_rng(seed)
-    lines = customers["frequency"].to_numpy() + 1
-    kept = int(np.searchsorted(np.cumsum(lines), most, side="right"))
-    lines = lines[:kept]
-    who = np.repeat(np.arange(kept), lines)
-    place = np.arange(lines.sum()) - np.repeat(np.cumsum(lines) - lines, lines)
-    last = customers["recency"].to_numpy()[who]
-    offset = np.where(place == 0, 0, np.where(place == lines[who] - 1, last, rng.integers(0, last + 1)))
-    age = customers["T"].to_numpy()[who]
-    frame = pd.DataFrame(
-        {
-            "customer_id": np.char.add("C", np.char.zfill(who.astype(str), 7)),
-            "order_date": (LAST_DAY - pd.to_timedelta(age - offset, unit="D")).astype("datetime64[s]"),
-            "value": rng.gamma(2.0, 18.0, len(who)).round(2) + 0.01,
-        }
-    )
-    return frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
 
 
 # --- tasks: each returns what is timed and, where there is one, a note for the table -----------------------
@@ -288,8 +230,8 @@ def run_task(name: str, folder: Path, repeats: int, warm: bool) -> dict[str, Any
     warnings.simplefilter("ignore")  # lifetimes divides by zero in its search and says so each time
     np.seterr(all="ignore")
     run = TASKS[name](folder)
-    held = _memory("VmRSS")
-    _forget_peak()
+    held = memory("VmRSS")
+    forget_peak()
     if warm:
         run()
     seconds: list[float] = []
@@ -301,22 +243,7 @@ def run_task(name: str, folder: Path, repeats: int, warm: bool) -> dict[str, Any
             seconds.append(time.perf_counter() - begin)
     except Exception as error:  # a peer that does not converge is a result, not a failure
         note = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:90]}
-    return {"seconds": seconds, "peak_mb": (_memory("VmHWM") - held) / 1024, "note": note}
-
-
-def _memory(name: str) -> float:
-    """Memory held now (VmRSS) or at most (VmHWM), in kB; NaN where the system does not say."""
-    status = Path("/proc/self/status")
-    for line in status.read_text().splitlines() if status.exists() else ():
-        if line.startswith(name):
-            return float(line.split()[1])
-    return float("nan")
-
-
-def _forget_peak() -> None:
-    """Start the high-water mark anew, so that imports and reading do not count."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+    return {"seconds": seconds, "peak_mb": (memory("VmHWM") - held) / 1024, "note": note}
 
 
 # --- the run ------------------------------------------------------------------------------------------
@@ -385,23 +312,6 @@ def wall(command: list[str], repeats: int = 7) -> float:
         subprocess.run(command, capture_output=True, check=True)
         seconds.append(time.perf_counter() - begin)
     return float(np.median(seconds))
-
-
-def machine(date: str, busy: str) -> list[str]:
-    """Processor, memory, versions, and how busy it was; no names, no paths."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            x.split(":", 1)[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")
-        ]
-        model = names[0] if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
-    return [
-        f"{date}; {os.cpu_count()} cores ({model}), {memory:.0f} GB, {platform.system()}; "
-        f"Python {platform.python_version()}, {versions}.{busy}"
-    ]
 
 
 def measure(customers: int, most_orders: int, folder: Path) -> tuple[Bench, list[tuple[str, ...]]]:
