@@ -36,7 +36,6 @@ HOME = HERE.parent
 PEERS = HOME / ".venv-peers"
 RESULTS = HERE / "POSTERIOR.md"
 SIZES = (1_000, 10_000, 50_000, 94_000, 200_000)
-BATCH = 262_144
 PEER_DRAWS = 4000
 COMPANY = 0.3  # cores; with more used by others a time is marked
 
@@ -135,6 +134,7 @@ def score(path: Path) -> Timed:
 def _stream(path: Path, every_draw: bool) -> Timed:
     import pyarrow.parquet as pq
 
+    from forecast.pipeline import _BATCH  # what `forecast score` reads at a time
     from forecast.predict import score_table
     from forecast.store.writing import TableWriter
 
@@ -146,7 +146,7 @@ def _stream(path: Path, every_draw: bool) -> Timed:
             tempfile.TemporaryDirectory(dir=path.parent) as folder,
             TableWriter(Path(folder) / "scores.parquet") as writer,
         ):
-            for batch in pq.ParquetFile(path).iter_batches(BATCH):
+            for batch in pq.ParquetFile(path).iter_batches(_BATCH):
                 table = score_table(model, batch.to_pandas(), as_of=LAST_DAY.date(), days=HORIZON)
                 total += float(table["expected_purchases"].sum())
                 writer.write(table)
