@@ -134,7 +134,7 @@ def score(path: Path) -> Timed:
 def _stream(path: Path, every_draw: bool) -> Timed:
     import pyarrow.parquet as pq
 
-    from forecast.pipeline import _BATCH  # what `forecast score` reads at a time
+    from forecast.pipeline import BATCH  # what `forecast score` reads at a time
     from forecast.predict import score_table
     from forecast.store.writing import TableWriter
 
@@ -146,7 +146,7 @@ def _stream(path: Path, every_draw: bool) -> Timed:
             tempfile.TemporaryDirectory(dir=path.parent) as folder,
             TableWriter(Path(folder) / "scores.parquet") as writer,
         ):
-            for batch in pq.ParquetFile(path).iter_batches(_BATCH):
+            for batch in pq.ParquetFile(path).iter_batches(BATCH):
                 table = score_table(model, batch.to_pandas(), as_of=LAST_DAY.date(), days=HORIZON)
                 total += float(table["expected_purchases"].sum())
                 writer.write(table)

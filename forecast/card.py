@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.predict.calibration import YEAR
+
 _NORMAL_95 = 1.959963984540054
 _EFFECT_COLUMNS = [
     "model", "effect", "trait", "estimate", "standard_error", "lower_95", "upper_95", "factor",
@@ -104,11 +106,18 @@ def _chosen(model: Any) -> list[str]:
             "",
             "## Level",
             "",
-            f"Learned from {number} earlier quarters: time ahead is multiplied by {taught.level:.3f}, and "
-            f"totals are taken to be off by {taught.level_sd:.1%} (one standard deviation) for reasons that "
-            "no customer's history shows.",
+            f"Learned from {number} earlier quarters: time in the quarter ahead is multiplied by "
+            f"{taught.level:.3f}, in the four quarters ahead by {_quarters(taught.levels)}, and totals are "
+            f"taken to be off by {taught.level_sd:.1%} (one standard deviation) for reasons that no "
+            "customer's history shows.",
         ]
     return lines
+
+
+def _quarters(levels: np.ndarray) -> str:
+    """Mean levels of the next four quarters, ``1.000, 0.950 ...``."""
+    each = np.resize(levels, YEAR) if len(levels) == 1 else levels[:YEAR]
+    return ", ".join(f"{level:.3f}" for level in each.reshape(4, -1).mean(axis=1))
 
 
 _LEARNED = {

@@ -60,7 +60,7 @@ from forecast.summary import purchase_histories
 from forecast.training import fit as fit_model
 
 Progress = Callable[[str, int, int], None]
-_BATCH = 131_072
+BATCH = 131_072
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def score(
     def tables() -> Iterator[pd.DataFrame]:
         nonlocal unseen
         done = 0
-        for frame in histories.batches(_BATCH):
+        for frame in histories.batches(BATCH):
             unseen += own.unseen(frame)
             table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
             yield table.assign(**{name: frame[name] for name in kept})

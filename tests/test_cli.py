@@ -235,7 +235,7 @@ def test_score_does_not_depend_on_the_batch(
     log: Path, models: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main([*score(log, models, tmp_path / "a.csv"), "--quiet"]) == 0
-    monkeypatch.setattr(pipeline, "_BATCH", 500)
+    monkeypatch.setattr(pipeline, "BATCH", 500)
     assert main([*score(log, models, tmp_path / "b.csv"), "--quiet"]) == 0
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
@@ -457,7 +457,7 @@ def test_an_interruption_is_one_line_and_leaves_nothing(
             raise error
         return made(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, "_BATCH", 500)
+    monkeypatch.setattr(pipeline, "BATCH", 500)
     monkeypatch.setattr(pipeline, "score_table", interrupted)
     assert run(capsys, *score(log, models, tmp_path / "s.csv")) == (130, "", "forecast: interrupted\n")
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ from forecast.evaluation.candidates import (
 )
 from forecast.evaluation.choosing import CHOICES, Chooser
 from forecast.evaluation.learner import Learner
-from forecast.evaluation.metrics_probability import pit_shares
+from forecast.evaluation.metrics_pit import pit_shares
 from forecast.evaluation.origins import Origin, plan_origins
 from forecast.evaluation.rolling import Rolling, earlier
 from forecast.evaluation.spendcheck import spend_by_frequency

@@ -1,9 +1,10 @@
 """Which model for this shop: candidates compared on rolling origins by a stated rule.
 
 At each origin a candidate's score is the logarithm of its CRPS relative to plain BG/NBD's, plus half of how
-far its total is off (the absolute logarithm of forecast over actual). Scores are averaged over origins. Of
-all candidates whose mean is within one standard error of the best (of the paired differences), the simplest
-wins. With fewer than three origins there is nothing to choose by: BG/NBD.
+far its total is off (the absolute logarithm of forecast over actual). Scores are averaged over origins. The
+best says whether there is a season: a clock shrinks to nothing where there is none, so it needs no benefit of
+doubt. Of the models with or without one, whose mean is within one standard error of the best (of the paired
+differences), the simplest wins. With fewer than three origins there is nothing to choose by: BG/NBD.
 
 All that compete learn a level from their earlier forecasts: rolling origins of six shops showed that it costs
 little where levels stand still and gains much where they drift (benchmarks/ACCURACY.md).
@@ -81,11 +82,7 @@ class Chooser:
             self.rolling.remember(own, known, origin)
 
     def corrected(self, candidate: Candidate, rolling: Rolling, known: Histories) -> ClvModel:
-        """The model fitted on all that is known, with what the sample taught.
-
-        Every choice learns how far its totals were off, so that their intervals hold; only one with a level
-        also moves the forecast.
-        """
+        """The model fitted on all that is known, with what the sample taught."""
         return replace(
             rolling.model(candidate, known), calibration=self.rolling.calibration(candidate, known.as_of)
         )
@@ -111,7 +108,7 @@ class Chooser:
         for own in sorted(filled, key=self._candidates.index, reverse=True):
             difference = filled[own] - filled[best]
             error = max(float(difference.std(ddof=1)) / np.sqrt(len(cuts)), _LEAST_ERROR)
-            if difference.mean() <= error:
+            if difference.mean() <= error and own.seasonal == best.seasonal:
                 winner = own
             rows.append(
                 {
@@ -127,8 +124,8 @@ class Chooser:
             reason = f"{best.name} has the best score over {len(cuts)} origins, and none simpler is as good"
         else:
             reason = (
-                f"{winner.name} is the simplest within one standard error of the best, {best.name}, over "
-                f"{len(cuts)} origins"
+                f"{winner.name} is the simplest {'with' if best.seasonal else 'without'} a season within one "
+                f"standard error of the best, {best.name}, over {len(cuts)} origins"
             )
         return Choice(winner, reason, rows)
 

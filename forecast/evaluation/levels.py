@@ -6,6 +6,7 @@ Records are of origins whose window had ended when the next forecast was made; n
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,15 +14,24 @@ import numpy as np
 
 from forecast.evaluation.origins import Origin
 from forecast.predict import ClvModel, Customers, predict_customers
-from forecast.predict.calibration import NONE, Calibration
+from forecast.predict.calibration import NONE, YEAR, Calibration
 from forecast.predict.customers import score_counts
 
 GRID = np.linspace(0.0, 1.0, 51)
-# The level wanders: it keeps 0.7 of its departure from one quarter to the next and moves by about 10 %.
-_KEEPS, _MOVES, _SEASONLESS, _NOISE = 0.7, 0.10, 0.30, 0.12
-# Before anything is known a quarter's total is off by about 13 %; that is worth four origins.
-_USUAL, _WORTH, _DEGREES = 0.13, 4.0, 8.0
-_IDENTITY_WORTH, _FADES, _MOST_RECORDS = 500.0, 0.7, 12
+# The logarithm of actual over forecast is a Gaussian process of three parts: a level that keeps 0.7 of
+# itself from one quarter to the next, a season that returns yearly and fades over six years, and what is new.
+_LEVEL_YEARS, _SEASON_YEARS, _SEASON_WIDTH = 0.7, 6.0, 0.6
+# How large each part is, is not known: sizes are weighed by their likelihood and by what is usual,
+# lognormal around _USUAL. Rolling origins of seven shops hardly told other settings apart.
+_SIZES = np.array(
+    list(
+        itertools.product((0.025, 0.05, 0.1, 0.2, 0.4), (0.025, 0.05, 0.1, 0.2, 0.4), (0.05, 0.1, 0.2, 0.35))
+    )
+)
+_USUAL, _USUAL_SD = np.array([0.05, 0.08, 0.06]), 0.7
+_DEGREES, _MOST_RECORDS = 8.0, 24
+_IDENTITY_WORTH, _FADES = 500.0, 0.7
+_YEAR = 365.25
 _FARTHEST = 0.7  # a factor of two either way
 
 
@@ -40,9 +50,6 @@ class Record:
         Distribution function of the customers' probability integral transforms on :data:`GRID`, once the
         level is put right.
     customers : int
-    seasonal : bool
-        Whether the forecast had a clock. Without one an error is as likely season as level, and less of it
-        is carried over.
     """
 
     cutoff: dt.date
@@ -51,7 +58,11 @@ class Record:
     actual: float
     pit: np.ndarray
     customers: int
-    seasonal: bool = True
+
+    @property
+    def times(self) -> np.ndarray:
+        """Three times that stand for the window, in years, shape (3,)."""
+        return (self.cutoff.toordinal() + np.array([1, 3, 5]) / 6.0 * (self.end - self.cutoff).days) / _YEAR
 
 
 def record(model: ClvModel, origin: Origin) -> Record | None:
@@ -66,18 +77,20 @@ def record(model: ClvModel, origin: Origin) -> Record | None:
     error = float(np.log(actual / forecast))
     level = float(np.exp(np.clip(error, -_FARTHEST, _FARTHEST)))
     found = score_counts(
-        replace(plain, calibration=Calibration(level=level)), customers, outcome, days=origin.days
+        replace(plain, calibration=Calibration(levels=np.array([level]))),
+        customers,
+        outcome,
+        days=origin.days,
     )
     below, at = found["below"][:, None], np.maximum(found["at"], found["below"] + 1e-12)[:, None]
     pit = np.zeros(len(GRID))
     for rows in np.array_split(np.arange(len(customers)), max(1, len(customers) // 20_000)):
         pit += np.clip((GRID - below[rows]) / (at[rows] - below[rows]), 0.0, 1.0).sum(axis=0)
     pit /= len(customers)
-    clocked = model.clock is not None
-    return Record(origin.cutoff, origin.end, error, actual, pit, len(customers), clocked)
+    return Record(origin.cutoff, origin.end, error, actual, pit, len(customers))
 
 
-def learn(records: Sequence[Record], cutoff: dt.date, corrects: bool = True) -> Calibration:
+def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
     """The calibration of a forecast made at ``cutoff``.
 
     Parameters
@@ -85,8 +98,6 @@ def learn(records: Sequence[Record], cutoff: dt.date, corrects: bool = True) -> 
     records : sequence of Record
         Of the same candidate; those whose window ends after ``cutoff`` are not looked at.
     cutoff : datetime.date
-    corrects : bool
-        Without it the forecast stays as it is, and only how far totals were off is learned.
 
     Returns
     -------
@@ -98,28 +109,50 @@ def learn(records: Sequence[Record], cutoff: dt.date, corrects: bool = True) -> 
     1.0
     """
     known = sorted((r for r in records if r.end <= cutoff), key=lambda r: r.cutoff)[-_MOST_RECORDS:]
-    spread = _MOVES**2 / (1.0 - _KEEPS**2)
-    mean, variance = 0.0, spread
-    squares = 0.0
-    for own in known:
-        measured = (_NOISE if own.seasonal else _SEASONLESS) ** 2 + 2.0 / own.actual
-        error = float(np.clip(own.error, -_FARTHEST, _FARTHEST))
-        squares += max((own.error - mean) ** 2 - 1.0 / own.actual, 0.0)
-        gain = variance / (variance + measured)
-        mean, variance = mean + gain * (error - mean), variance * (1.0 - gain)
-        mean, variance = _KEEPS * mean * corrects, _KEEPS**2 * variance + _MOVES**2
-    sd = float(np.sqrt((_WORTH * _USUAL**2 + squares) / (_WORTH + len(known))))
+    ahead = cutoff.toordinal() / _YEAR + (np.arange(2 * YEAR) + 0.5) / YEAR
+    mean, variance = _process(known, ahead)
     weight = np.array([own.customers * _FADES ** (len(known) - 1 - i) for i, own in enumerate(known)])
     knots, warped = np.array([0.0, 1.0]), np.array([0.0, 1.0])
-    if len(known) and corrects:
+    if known:
         knots = GRID
         total = weight @ np.array([own.pit for own in known]) + _IDENTITY_WORTH * GRID
         warped = total / total[-1]
     return Calibration(
-        level=float(np.exp(mean)),
-        level_sd=sd,
+        levels=np.exp(np.clip(mean, -_FARTHEST, _FARTHEST)),
+        level_sd=float(np.sqrt(variance[: YEAR // 4].mean())),
         degrees=_DEGREES + len(known),
         knots=knots,
         warped=warped,
         facts={"origins": [own.cutoff.isoformat() for own in known]},
     )
+
+
+def _process(known: Sequence[Record], ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of log(actual / forecast) at times ``ahead``, in years; sizes are averaged over."""
+    at = np.array([own.times for own in known]).ravel()
+    error = np.clip([own.error for own in known], -_FARTHEST, _FARTHEST)
+    level, season, noise = (_SIZES[:, [k]] ** 2 for k in range(3))  # each of shape (sizes, 1)
+
+    def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        gap = np.abs(one[:, None] - other[None, :])
+        back = np.exp(-2.0 * (np.sin(np.pi * gap) / _SEASON_WIDTH) ** 2 - gap / _SEASON_YEARS)
+        return level[..., None] * np.exp(-gap / _LEVEL_YEARS) + season[..., None] * back
+
+    usual = -0.5 * (((np.log(_SIZES) - np.log(_USUAL)) / _USUAL_SD) ** 2).sum(axis=1)
+    means = np.zeros((len(_SIZES), len(ahead)))
+    variances = np.broadcast_to(level + season + noise, means.shape)
+    if known:
+        counted = np.array([1.0 / own.actual for own in known])  # a total's own chance
+        each, shape = np.eye(len(known)), (len(_SIZES), len(known), 3, -1)
+        between = kernel(at, at).reshape(*shape[:3], len(known), 3).mean(axis=(2, 4))
+        root = np.linalg.cholesky(between + (noise + counted)[..., None] * each)
+        white = np.linalg.solve(root, np.broadcast_to(error[:, None], (len(_SIZES), len(known), 1)))
+        across = np.linalg.solve(root, kernel(at, ahead).reshape(shape).mean(axis=2))
+        means = (across * white).sum(axis=1)
+        variances = variances - (across**2).sum(axis=1)
+        usual = usual - 0.5 * (white**2).sum(axis=(1, 2))
+        usual = usual - np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    weight = np.exp(usual - usual.max())
+    weight /= weight.sum()
+    mean = weight @ means
+    return mean, weight @ (variances + (means - mean) ** 2)

@@ -18,7 +18,6 @@ from forecast.evaluation.metric_inputs import (
     checked_probabilities,
     within_unit,
 )
-from forecast.evaluation.metrics_pit import pit_shares as pit_shares  # backtest.py asks for it here
 
 LOG_SCORE_FLOOR = 1e-12
 

@@ -13,7 +13,7 @@ from forecast.evaluation.levels import Record, learn, record
 from forecast.evaluation.origins import Origin, look_back
 from forecast.fitting.clock import LEAST_DAYS, Clock
 from forecast.predict import ClvModel
-from forecast.predict.calibration import Calibration
+from forecast.predict.calibration import NONE, Calibration
 from forecast.summary import Histories, purchase_histories
 
 WARM_UP = 8  # origins before the first that is asked for, where the log is long enough
@@ -118,15 +118,11 @@ class Rolling:
 
     def corrected(self, candidate: Candidate, known: Histories) -> ClvModel:
         """The candidate's model with what its earlier records teach, where it wants that."""
-        model = self.model(candidate, known)
-        if not candidate.level:
-            return model
-        return replace(model, calibration=self.calibration(candidate, known.as_of))
+        return replace(self.model(candidate, known), calibration=self.calibration(candidate, known.as_of))
 
     def calibration(self, candidate: Candidate, cutoff: dt.date) -> Calibration:
-        """What the candidate's records teach for a forecast made at ``cutoff``."""
-        records = self._records.get(_key(candidate), [])
-        return learn(records, cutoff, candidate.level)
+        """What the candidate's records teach for a forecast made at ``cutoff``, where it wants that."""
+        return learn(self._records.get(_key(candidate), []), cutoff) if candidate.level else NONE
 
     def remember(self, candidate: Candidate, known: Histories, origin: Origin) -> None:
         """Keep how the candidate's uncorrected forecast fared; once is enough."""

@@ -91,7 +91,7 @@ def features(days: np.ndarray, harmonics: int, windows: tuple[str, ...]) -> np.n
     return np.stack(columns, axis=1) if columns else np.zeros((len(days), 0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clock:
     """The seasonal intensity of a shop, and the time that it makes.
 
@@ -118,26 +118,19 @@ class Clock:
         """``s`` of each day, shape (days,)."""
         return np.exp(features(days, self.harmonics, self.windows) @ self.coefficients - self.log_mean)
 
-    def between(self, after: dt.date, until: dt.date) -> float:
-        """Clock time in ``(after, until]``.
+    def ahead(self, as_of: dt.date, days: Any) -> np.ndarray:
+        """Clock time in so many days after ``as_of``, one number or many; a part of a day pro rata.
 
         Examples
         --------
         >>> flat = Clock(dt.date(2024, 1, 1), 1, (), np.zeros(2), np.zeros(2))
-        >>> flat.between(dt.date(2024, 1, 1), dt.date(2024, 1, 31))
-        30.0
+        >>> flat.ahead(dt.date(2024, 1, 1), [30, 0.5]).tolist()
+        [30.0, 0.5]
         """
-        days = np.arange(np.datetime64(after) + _DAY, np.datetime64(until) + _DAY)
-        return float(self.intensity(days).sum())
-
-    def ahead(self, as_of: dt.date, days: float) -> float:
-        """Clock time in the ``days`` after ``as_of``, a part of a day pro rata."""
-        whole = int(days)
-        end = as_of + dt.timedelta(days=whole)
-        found = self.between(as_of, end)
-        if days > whole:
-            found += (days - whole) * self.between(end, end + dt.timedelta(days=1))
-        return found
+        days = np.asarray(days, dtype=float)
+        whole = np.arange(1, int(np.ceil(days.max(initial=0.0))) + 1)
+        passed = np.concatenate([[0.0], np.cumsum(self.intensity(np.datetime64(as_of) + whole * _DAY))])
+        return np.interp(days, np.arange(len(passed)), passed)
 
     def since(self, days: np.ndarray, as_of: dt.date) -> np.ndarray:
         """Clock time from the end of each day to the end of ``as_of``."""

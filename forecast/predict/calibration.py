@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy import special
 
+YEAR = 24  # levels a year
+STEP = 365.25 / YEAR  # days that share one level
+_QUARTER = 6
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """Corrections learned at earlier origins and applied to the future only.
 
     Attributes
     ----------
-    level : float
-        Multiplies the time ahead, so that chances, sums and intervals stay one mechanism.
+    levels : ndarray, shape (k,)
+        What multiplies the time ahead, in steps of a 24th of a year from the origin on; beyond the last step
+        the last year repeats. One level alone holds for all time. Time is what is multiplied, so that
+        chances, sums and intervals stay one mechanism.
     level_sd : float
         Standard deviation of the logarithm of what remains unknown of the level; totals carry it.
     degrees : float
@@ -28,12 +36,42 @@ class Calibration:
         From how many origins, and which.
     """
 
-    level: float = 1.0
+    levels: np.ndarray = field(default_factory=lambda: np.ones(1))
     level_sd: float = 0.0
     degrees: float = 30.0
     knots: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0]))
     warped: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0]))
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def level(self) -> float:
+        """Mean level of the next quarter."""
+        return float(self.levels[:_QUARTER].mean())
+
+    def over(self, clock: Callable[[np.ndarray], np.ndarray]) -> Callable[[float], float]:
+        """From days ahead to time ahead, where ``clock`` says what time each number of days makes.
+
+        Examples
+        --------
+        >>> half = Calibration(levels=np.array([0.5])).over(lambda days: days)
+        >>> half(100.0)
+        50.0
+        >>> first = np.repeat([0.5, 1.0], YEAR).astype(float)
+        >>> float(round(Calibration(levels=first).over(lambda days: days)(3 * 365.25) / 365.25, 6))
+        2.5
+        """
+
+        @cache
+        def time(days: float) -> float:
+            if len(self.levels) == 1:
+                return float(clock(np.array([days]))[0] * self.levels[0])
+            steps = np.arange(max(int(np.ceil(days / STEP)), 1))
+            ends = np.minimum(STEP * (steps + 1.0), days)
+            last = len(self.levels)
+            of = np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)
+            return float(self.levels[of] @ np.diff(clock(ends), prepend=0.0))
+
+        return time
 
     @property
     def warps(self) -> bool:
@@ -69,7 +107,7 @@ class Calibration:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "level": self.level,
+            "levels": self.levels.tolist(),
             "level_sd": self.level_sd,
             "degrees": self.degrees,
             "knots": self.knots.tolist(),
@@ -81,7 +119,8 @@ class Calibration:
     def from_dict(cls, data: dict[str, Any]) -> Calibration:
         """Inverse of :meth:`to_dict`."""
         return cls(
-            float(data["level"]),
+            # The first version had one level for all time.
+            np.array(data["levels"] if "levels" in data else [data["level"]], dtype=float),
             float(data["level_sd"]),
             float(data["degrees"]),
             np.array(data["knots"], dtype=float),

@@ -56,14 +56,14 @@ class ClvModel:
             When the model has a clock and the customers come without days.
         """
         if self.clock is None:
-            return lambda days: days * self.calibration.level
+            return self.calibration.over(lambda days: days)
         if as_of is None:
             raise InputError(
                 "the model has a seasonal clock, and the histories come without days",
                 advice="Give first_purchase and last_purchase, as purchase_histories does.",
             )
         clock, begin = self.clock, as_of
-        return lambda days: clock.ahead(begin, days) * self.calibration.level
+        return self.calibration.over(lambda days: clock.ahead(begin, days))
 
     @property
     def spend_from(self) -> str:

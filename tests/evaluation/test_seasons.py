@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from forecast.evaluation.levels import GRID, Record, learn, record
 from forecast.evaluation.rolling import Rolling, earlier
 from forecast.fitting.clock import Clock
 from forecast.predict import ClvModel, Customers, predict_customers
-from forecast.predict.calibration import NONE, Calibration
+from forecast.predict.calibration import NONE, YEAR, Calibration
 from forecast.predict.customers import score_counts
 from forecast.predict.portfolio import simulate_totals
 
@@ -145,12 +144,12 @@ def test_a_drop_of_the_level_is_partly_put_right() -> None:
     assert abs(off["level"]) < 0.7 * off["plain"]
 
 
-def records(errors: list[float], pit: np.ndarray = GRID, seasonal: bool = True) -> list[Record]:
+def records(errors: list[float], pit: np.ndarray = GRID) -> list[Record]:
     """Records a quarter apart, the last of which ends on 1 January 2024."""
     end = dt.date(2024, 1, 1)
     found = []
     for error in reversed(errors):
-        found.append(Record(end - dt.timedelta(days=91), end, error, 1000.0, pit, 5000, seasonal))
+        found.append(Record(end - dt.timedelta(days=91), end, error, 1000.0, pit, 5000))
         end -= dt.timedelta(days=91)
     return found[::-1]
 
@@ -162,21 +161,15 @@ def test_nothing_is_learned_from_windows_that_have_not_ended() -> None:
     same = learn([future, *told], cut)
     assert same.to_dict() == learn(told, cut).to_dict()
     assert learn(told[::-1], cut).to_dict() == learn(told, cut).to_dict()
-    assert learn(told, cut - dt.timedelta(days=1)).to_dict() == learn(told[:2], cut).to_dict()
+    before = cut - dt.timedelta(days=1)
+    assert learn(told, before).to_dict() == learn(told[:2], before).to_dict()
     assert len(same.facts["origins"]) == 3
 
 
-@given(
-    errors=st.lists(st.floats(-3.0, 3.0), max_size=9),
-    power=st.floats(0.2, 5.0),
-    seasonal=st.booleans(),
-    corrects=st.booleans(),
-)
-def test_what_is_learned_keeps_its_bounds(
-    errors: list[float], power: float, seasonal: bool, corrects: bool
-) -> None:
-    found = learn(records(errors, GRID**power, seasonal), dt.date(2024, 1, 1), corrects)
-    assert 0.5 <= found.level <= 2.0
+@given(errors=st.lists(st.floats(-3.0, 3.0), max_size=9), power=st.floats(0.2, 5.0))
+def test_what_is_learned_keeps_its_bounds(errors: list[float], power: float) -> None:
+    found = learn(records(errors, GRID**power), dt.date(2024, 1, 1))
+    assert ((found.levels > 0.49) & (found.levels < 2.02)).all()
     assert found.level_sd > 0.03
     assert (np.diff(found.warped) > 0.0).all()
     assert (found.warped[0], found.warped[-1]) == (0.0, 1.0)
@@ -184,18 +177,54 @@ def test_what_is_learned_keeps_its_bounds(
     beyond = np.linspace(0.0, 1.0, 101)
     assert (np.diff(found.above(beyond)) >= 0.0).all()
     assert found.above(np.array([0.0, 1.0])).tolist() == [0.0, 1.0]
-    if not corrects:
-        assert found.level == 1.0
-        assert not found.warps
-    if corrects and errors and np.ptp(np.sign(errors)) == 0 and min(map(abs, errors)) > 0.1:
+    if errors and np.ptp(np.sign(errors)) == 0 and min(map(abs, errors)) > 0.1:
         assert np.sign(np.log(found.level)) == np.sign(errors[0])  # and less than all of it:
         assert abs(np.log(found.level)) < max(map(abs, errors))
+
+
+def test_an_error_that_returns_each_year_is_expected_in_its_season_alone() -> None:
+    """Three years in which each first quarter was a third below: the next one is, the second is not."""
+    told = records([-0.4, 0.0, 0.0, 0.0] * 3)
+    found = learn(told, dt.date(2024, 1, 1))
+    first, second, third, fourth, again = (
+        np.log(found.levels[k : k + YEAR // 4].mean()) for k in range(0, 5 * YEAR // 4, YEAR // 4)
+    )
+    assert -0.4 < first < -0.25
+    assert -0.4 < again < -0.2
+    assert max(abs(second), abs(third), abs(fourth)) < 0.1
+    assert found.level == pytest.approx(np.exp(first))
+    half = found.over(lambda days: days)
+    assert half(365.25 / 4) == pytest.approx(365.25 / 4 * np.exp(first))
+    assert half(365.25) / 365.25 == pytest.approx(found.levels[:YEAR].mean())
+    once = learn(told[:4], dt.date(2023, 1, 2))
+    assert first < np.log(once.level) < -0.02  # seen once it is believed in part
+
+
+def test_an_error_of_every_quarter_is_a_level_and_errors_without_order_are_noise() -> None:
+    drop = learn(records([-0.3] * 6), dt.date(2024, 1, 1))
+    assert -0.3 < np.log(drop.level) < -0.15
+    assert np.log(drop.levels).max() < -0.06  # less is certain of the year after next
+    noise = learn(records([0.2, -0.2, -0.2, 0.2, -0.2, 0.2, 0.2, -0.2]), dt.date(2024, 1, 1))
+    assert np.abs(np.log(noise.levels)).max() < 0.1
+    assert noise.level_sd > 1.2 * drop.level_sd
+
+
+def test_beyond_two_years_the_last_year_repeats() -> None:
+    levels = np.linspace(0.5, 1.5, 2 * YEAR)
+    time = Calibration(levels=levels).over(lambda days: days)
+    assert time(2 * 365.25) == pytest.approx(2 * 365.25)
+    year = 365.25 * levels[YEAR:].mean()
+    for k in (3, 4, 7):
+        assert time(k * 365.25) - time((k - 1) * 365.25) == pytest.approx(year)
+    assert [time(days) for days in (0.0, 7.0)] == [0.0, 3.5]
+    first = {"level": 0.9, "level_sd": 0.1, "degrees": 9.0, "knots": [0, 1], "warped": [0, 1], "facts": {}}
+    assert Calibration.from_dict(first).over(lambda days: days)(10.0) == 9.0  # as the first version wrote it
 
 
 def test_without_records_nothing_is_corrected() -> None:
     found = learn([], dt.date(2024, 1, 1))
     assert (found.level, found.warps) == (1.0, False)
-    assert found.level_sd == pytest.approx(0.13)
+    assert 0.12 < found.level_sd < 0.2
     beyond = np.linspace(0.0, 1.0, 11)
     assert found.above(beyond) is beyond
     assert NONE.shares(beyond) is beyond
@@ -232,7 +261,7 @@ def test_a_level_multiplies_what_is_expected_and_leaves_who_is_alive(
     found, customers, _ = plain
     before = predict_customers(found, customers, days=QUARTER)
     for level in (0.8, 1.25):
-        own = replace(found, calibration=Calibration(level=level))
+        own = replace(found, calibration=Calibration(levels=np.array([level])))
         after = predict_customers(own, customers, days=QUARTER)
         assert (after["p_alive"] == before["p_alive"]).all()
         ratio = after["expected_purchases"].sum() / before["expected_purchases"].sum()
@@ -290,7 +319,7 @@ def test_shapes_learned_earlier_make_misfit_customers_more_even(
         assert own is not None
         told.append(replace(own, cutoff=CUT - dt.timedelta(days=91 * (3 - k)), end=CUT))
     taught = learn(told, CUT)
-    bent = replace(found, calibration=replace(taught, level=1.0))
+    bent = replace(found, calibration=replace(taught, levels=np.ones(1)))
     before, after = (score_counts(m, customers, counts[:, 3], days=QUARTER) for m in (found, bent))
     assert distance(before) > 0.04
     assert distance(after) < 0.85 * distance(before)  # counts are coarse: not all of it can be put right
@@ -300,7 +329,7 @@ def test_shapes_learned_earlier_make_misfit_customers_more_even(
 def test_a_record_is_of_the_uncorrected_forecast(busy: forecast.Orders) -> None:
     known, origin = at(busy)
     found = fit_clv(known, "bg-nbd", "mle")
-    taught = replace(found, calibration=Calibration(level=0.5, knots=GRID, warped=GRID**2))
+    taught = replace(found, calibration=Calibration(levels=np.array([0.5]), knots=GRID, warped=GRID**2))
     one, other = record(found, origin), record(taught, origin)
     assert one is not None
     assert other is not None
@@ -358,8 +387,8 @@ def remembered(orders: forecast.Orders) -> tuple[Backtest, list]:
     with pytest.MonkeyPatch.context() as patch:
         learned, chosen = levels.learn, choosing.Chooser.choose
 
-        def learn_and_tell(records: list, cutoff: dt.date, corrects: bool = True) -> Calibration:
-            found = learned(records, cutoff, corrects)
+        def learn_and_tell(records: list, cutoff: dt.date) -> Calibration:
+            found = learned(records, cutoff)
             seen.append((cutoff, found.to_dict()))
             return found
 
@@ -428,10 +457,10 @@ def test_a_learner_that_saw_its_own_window_would_be_found(
     """The canary sings: learning from windows that have not ended changes forecasts."""
     monkeypatch.setattr(
         "forecast.evaluation.rolling.learn",
-        lambda records, cutoff, corrects=True: learn(records, dt.date(2099, 1, 1), corrects),
+        lambda records, cutoff: learn(records, dt.date(2099, 1, 1)),
     )
     monkeypatch.setattr(Rolling, "corrected", _sees_all)
-    monkeypatch.setattr("forecast.evaluation.backtest.Rolling", partial(Rolling, method="mle"))
+    monkeypatch.setattr("forecast.evaluation.backtest.Rolling", Quick)
     frame = cdnow_frame
     leaky = [
         backtest(read(f), QUARTER, 1, candidates="mbg-nbd+level", draws=20).forecasts["expected_purchases"]
@@ -452,7 +481,7 @@ def _sees_all(self: Rolling, candidate: Candidate, known: forecast.Histories) ->
 
 def few_choices(patch: pytest.MonkeyPatch) -> None:
     """Fewer customers and candidates than users get, so that a choice takes seconds."""
-    names = ("bg-nbd", "mbg-nbd", "bg-nbd+level", "bg-nbd+season", "mbg-nbd+season+level")
+    names = ("bg-nbd+level", "mbg-nbd+level", "bg-nbd+season+level", "mbg-nbd+season+level")
     patch.setattr(choosing, "CHOICES", tuple(map(Candidate.parse, names)))
     patch.setattr("forecast.evaluation.rolling.SAMPLE", 600)
 
@@ -475,7 +504,7 @@ def test_a_strong_season_is_chosen_and_the_card_says_why(
     assert scores == sorted(scores)
     best = {row["candidate"]: row for row in choice["table"]}
     assert best[choice["candidate"]]["difference"] <= best[choice["candidate"]]["standard_error"]
-    assert best["bg-nbd"]["difference"] > best["bg-nbd"]["standard_error"]
+    assert best["bg-nbd+level"]["difference"] > 0.0
     card = chosen.card("shop")
     assert "## Choice" in card
     assert choice["reason"] in card
