@@ -111,8 +111,12 @@ class Problem:
         return value, gradient @ jacobian, curved
 
     def value(self, v: np.ndarray) -> float:
-        """The value alone of :meth:`likelihood`, at a fraction of the cost."""
-        return self.objective.value(self.natural(v))
+        """The value alone of :meth:`likelihood`, at a fraction of the cost; -inf beyond what floats hold."""
+        with np.errstate(over="ignore"):
+            theta = self.natural(v)
+        if not ((theta > 0.0) & (theta < np.inf)).all():
+            return -np.inf  # draws far out in a tail: nothing is as unlikely
+        return self.objective.value(theta)
 
     def rows_at(self, v: np.ndarray) -> np.ndarray:
         """Log-likelihood of one customer of each row, in the input's units, shape (rows,)."""

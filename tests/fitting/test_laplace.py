@@ -34,6 +34,17 @@ def counts(frame: pd.DataFrame):
     return group_purchases(*(frame[c].to_numpy() for c in ("frequency", "recency", "T")))
 
 
+@pytest.mark.parametrize("name", ["bg-nbd", "mbg-nbd", "pareto-nbd", "nbd"])
+def test_far_out_in_a_tail_nothing_is_as_unlikely(name: str) -> None:
+    """Draws of a thin group's parameters may be beyond what floats hold."""
+    problem = purchase_problem(purchase_model(name), counts(simulated(500)))
+    at = problem.origin()
+    assert np.isfinite(problem.value(at))
+    for k in range(len(at)):
+        for far in (-800.0, 800.0):
+            assert problem.value(np.where(np.arange(len(at)) == k, far, at)) == -np.inf
+
+
 @pytest.mark.parametrize("freedom", [1.5, 4.0, 30.0])
 def test_smoothed_weights_are_arvizs(freedom: float) -> None:
     with warnings.catch_warnings():
