@@ -1,13 +1,13 @@
 """Which model for this shop: candidates compared on rolling origins by a stated rule.
 
 At each origin a candidate's score is the logarithm of its CRPS relative to plain BG/NBD's, plus half of how
-far its total is off (the absolute logarithm of forecast over actual). Scores are averaged over origins. The
-best says whether there is a season: a clock shrinks to nothing where there is none, so it needs no benefit of
-doubt. Of the models with or without one, whose mean is within one standard error of the best (of the paired
-differences), the simplest wins. With fewer than three origins there is nothing to choose by: BG/NBD.
+far its total is off (the absolute logarithm of forecast over actual). Scores are averaged over origins. Of
+all candidates whose mean is within one standard error of the best (of the paired differences), the simplest
+model wins. It has a season where one of these has: a clock shrinks to nothing where there is none, so doubt
+speaks for it. With fewer than three origins there is nothing to choose by: BG/NBD.
 
-All that compete learn a level from their earlier forecasts: rolling origins of six shops showed that it costs
-little where levels stand still and gains much where they drift (benchmarks/ACCURACY.md).
+All that compete learn a level from their earlier forecasts: rolling origins of seven shops showed that it
+costs little where levels stand still and gains much where they drift (benchmarks/ACCURACY.md).
 """
 
 from __future__ import annotations
@@ -104,12 +104,12 @@ class Chooser:
         if not filled:
             return Choice(self._candidates[0], "no candidate ran at all origins", [])
         best = min(filled, key=lambda own: (filled[own].mean(), self._candidates.index(own)))
-        rows, winner = [], best
-        for own in sorted(filled, key=self._candidates.index, reverse=True):
+        rows, within = [], []
+        for own in sorted(filled, key=self._candidates.index):
             difference = filled[own] - filled[best]
             error = max(float(difference.std(ddof=1)) / np.sqrt(len(cuts)), _LEAST_ERROR)
-            if difference.mean() <= error and own.seasonal == best.seasonal:
-                winner = own
+            if difference.mean() <= error:
+                within.append(own)
             rows.append(
                 {
                     "candidate": own.name,
@@ -120,12 +120,14 @@ class Chooser:
                 }
             )
         rows.sort(key=lambda row: row["score"])
+        seasonal = any(own.seasonal for own in within)
+        winner = next(own for own in within if own.seasonal == seasonal)
         if winner == best:
-            reason = f"{best.name} has the best score over {len(cuts)} origins, and none simpler is as good"
+            reason = f"{best.name} has the best score over {len(cuts)} origins; no simpler model is as good"
         else:
             reason = (
-                f"{winner.name} is the simplest {'with' if best.seasonal else 'without'} a season within one "
-                f"standard error of the best, {best.name}, over {len(cuts)} origins"
+                f"{winner.name} is the simplest model{' with a season' * seasonal} within one standard error "
+                f"of the best, {best.name}, over {len(cuts)} origins"
             )
         return Choice(winner, reason, rows)
 
