@@ -11,7 +11,7 @@ import numpy as np
 from forecast.errors import ArgumentError
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.origins import Origin
-from forecast.fitting import GAMMA_GAMMA, PURCHASE_MODELS, fit_purchases, fit_spend, purchase_model
+from forecast.fitting import GAMMA_GAMMA, PURCHASE_MODELS, Fitted, fit_purchases, fit_spend, purchase_model
 from forecast.fitting.clock import Clock, fit_clock
 from forecast.fitting.design import read_traits
 from forecast.fitting.mean_spend import fit_mean_spend
@@ -63,7 +63,7 @@ def fit_clv(
     by: str | None = None,
     covariates: Mapping[str, Any] | None = None,
     seasonal: bool | Clock = False,
-    spend: str | None = "repeat",
+    spend: str | Fitted | None = "repeat",
     seed: int = 0,
     progress: bool = False,
 ) -> ClvModel:
@@ -83,8 +83,9 @@ def fit_clv(
         Columns by what they act on: ``{"rate": ["channel"], "dropout": [...], "spend": [...]}``.
     seasonal : bool or Clock
         On a seasonal clock, which is fitted first or was fitted to the same histories.
-    spend : {'repeat', 'all', 'mean'}, optional
-        Gamma-Gamma on repeat purchases or on all, or one mean for everybody; None: purchases alone.
+    spend : {'repeat', 'all', 'mean'} or Fitted, optional
+        Gamma-Gamma on repeat purchases or on all, or one mean for everybody, or what was fitted to the same
+        histories; None: purchases alone.
     seed : int
     progress : bool
 
@@ -119,6 +120,8 @@ def fit_clv(
     fitted = fit_purchases(spec, counts, **options)
     if spend is None or not len(values.n):
         return ClvModel(fitted, clock=clock)
+    if isinstance(spend, Fitted):
+        return ClvModel(fitted, spend, histories.paid_share, clock)
     if spend == "mean":
         worth = fit_mean_spend(values, method, seed=seed)
     else:

@@ -11,6 +11,7 @@ from forecast.errors import FitError
 from forecast.evaluation.candidates import Candidate, fit_clv
 from forecast.evaluation.levels import Record, learn, record
 from forecast.evaluation.origins import Origin, look_back
+from forecast.fitting import Fitted
 from forecast.fitting.clock import LEAST_DAYS, Clock
 from forecast.predict import ClvModel
 from forecast.predict.calibration import NONE, Calibration
@@ -46,7 +47,8 @@ class Rolling:
     def __init__(self, orders: Any, method: str = "laplace", seed: int = 0, spend: bool = True) -> None:
         self._orders, self._method, self._seed, self._spend = orders, method, seed, spend
         self._models: dict[tuple[dt.date, str], ClvModel | FitError] = {}
-        self._clocks: dict[dt.date, Clock] = {}
+        self._clocks: dict[dt.date, Clock] = {}  # one for all models, and so is spend
+        self._spends: dict[tuple[dt.date, str], Fitted] = {}
         self._records: dict[str, list[Record]] = {}
 
     @classmethod
@@ -97,18 +99,21 @@ class Rolling:
         if base.seasonal and (known.as_of - self._orders.first_day).days + 1 < LEAST_DAYS:
             return self.model(replace(base, seasonal=False), known)  # too early for a season: none
         if key not in self._models:
+            worth = (known.as_of, base.spend)
             try:
                 found = fit_clv(
                     known,
                     base.purchases,
                     self._method,
                     seasonal=self._clocks.get(known.as_of, True) if base.seasonal else False,
-                    spend=base.spend if self._spend else None,
+                    spend=self._spends.get(worth, base.spend) if self._spend else None,
                     seed=self._seed,
                 )
                 self._models[key] = found
                 if found.clock is not None:
-                    self._clocks[known.as_of] = found.clock  # one for all models
+                    self._clocks[known.as_of] = found.clock
+                if found.spend is not None:
+                    self._spends[worth] = found.spend
             except FitError as error:
                 self._models[key] = error
         kept = self._models[key]

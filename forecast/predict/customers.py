@@ -25,6 +25,7 @@ from forecast.predict.tables import (
 from forecast.predict.values import value_quantiles
 
 KEPT_DRAWS = 64
+_RARE = 1e-3  # differences of distribution functions hold less than seven digits below
 VALUE_DRAWS, VALUE_SPEND_DRAWS = 12, 6  # quantiles of value are dear; weights make few draws enough
 
 
@@ -270,11 +271,24 @@ def _score_block(model: ClvModel, customers: Customers, y: np.ndarray, days: flo
     crps, below, at = count_scores(starts, model.calibration.above(beyond), y)
     if model.calibration.warps:
         return {"crps": crps, "below": below, "at": at, "probability": at - below}
+    mass = at - below
+    rare = np.flatnonzero(mass < _RARE)
+    if len(rare):
+        mass[rare] = _probability(model, customers.rows(rare), y[rare], ahead, index, weights)
+    return {"crps": crps, "below": below, "at": at, "probability": mass}
+
+
+def _probability(
+    model: ClvModel, customers: Customers, y: np.ndarray, time: float, index: Any, weights: Any
+) -> np.ndarray:
+    """Of the outcome itself, to its last digit however small it is."""
+    fitted = model.purchases
     mass = np.zeros(len(customers))
-    for draw, weight in zip(draws, weights, strict=True):
+    for i, weight in zip(index, weights, strict=True):
+        draw = fitted.draw(i, customers.purchase_matrix)
         p_alive = np.exp(log_p_alive(fitted, draw, customers))
         own = gathered(draw, customers.cell)
         live = fitted.spec.formulas.if_alive(*own, x=customers.x, t_x=customers.t_x, T=customers.T)
         silent = np.where(y == 0, 1.0 - p_alive, 0.0)
-        mass += weight * (p_alive * fitted.spec.formulas.PROCESS.pmf(*live, ahead, y) + silent)
-    return {"crps": crps, "below": below, "at": at, "probability": mass}
+        mass += weight * (p_alive * fitted.spec.formulas.PROCESS.pmf(*live, time, y) + silent)
+    return mass
