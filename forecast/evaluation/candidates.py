@@ -22,9 +22,9 @@ from forecast.predict.population import spend_history
 from forecast.predict.portfolio import simulate_totals
 from forecast.summary import Histories
 from forecast.summary.statistics import (
+    DayCounts,
     PurchaseCounts,
     SpendCounts,
-    group_days,
     group_purchases,
     group_spend,
 )
@@ -101,22 +101,20 @@ def fit_clv(
     spec = purchase_model(purchases)
     known = [*spec.effects, *GAMMA_GAMMA.effects]
     options: dict[str, Any] = {"method": method, "priors": priors, "seed": seed, "progress": progress}
-    cell, clock, frame = None, None, None
-    if by is not None or covariates or seasonal:
-        frame = histories.to_frame()
-        cell, options["traits"] = read_traits(frame, by, covariates, known)
-    if frame is None:
+    clock = None
+    if by is None and not covariates:
         counts = PurchaseCounts(*histories.purchase_counts())
         values = SpendCounts(*histories.spend_counts(first=spend == "all"))
     else:
-        column = {name: frame[name].to_numpy() for name in frame}
+        frame = histories.to_frame()
+        cell, options["traits"] = read_traits(frame, by, covariates, known)
         values = group_spend(*spend_history(frame, "all" if spend == "all" else "repeat"), cell)
-        if seasonal:
-            days = group_days(frame, histories.as_of, histories.repeat_days(), cell)
-            clock = seasonal if isinstance(seasonal, Clock) else fit_clock(BG_NBD, days)
-            counts = days.on(clock.intensity(days.days))
-        else:
-            counts = group_purchases(column["frequency"], column["recency"], column["T"], cell)
+        x, t_x, age = (frame[name].to_numpy() for name in ("frequency", "recency", "T"))
+        counts = group_purchases(x, t_x, age, cell)
+    if seasonal:
+        days = DayCounts.of(counts, histories.as_of, histories.repeat_days())
+        clock = seasonal if isinstance(seasonal, Clock) else fit_clock(BG_NBD, days)
+        counts = days.on(clock.intensity(days.days))
     fitted = fit_purchases(spec, counts, **options)
     if spend is None or not len(values.n):
         return ClvModel(fitted, clock=clock)

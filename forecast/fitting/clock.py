@@ -36,8 +36,9 @@ _YEAR = 365.25
 _DAY = np.timedelta64(1, "D")
 _BLOCK = 14
 _REFERENCE = 1461
-_TURNS, _FREE_TURNS = 40, 4
+_TURNS, _INNER_TURNS, _FREE_TURNS = 40, 100, 4
 _WIDE = 1.0
+_MANY_HISTORIES, _WEEK = 50_000, 7
 
 Window = tuple[str, int, int, int, int]
 WINDOWS: dict[str, Any] = {}
@@ -219,6 +220,8 @@ def fit_clock(
             f"{len(days):,} days of history cannot carry a yearly season",
             advice=f"Fit without a season until there are {LEAST_DAYS} days (14 months).",
         )
+    if len(counts.x) > _MANY_HISTORIES:
+        counts = counts.coarse(_WEEK)  # the model proper is fitted to the day, on the clock that comes out
     matrix = features(days, harmonics, windows)
     # Higher harmonics are expected to be smaller; a window may do as much as the first.
     order = np.concatenate([np.repeat(np.arange(1.0, harmonics + 1.0), 2), np.ones(len(windows))])
@@ -234,13 +237,18 @@ def fit_clock(
     spread = _WIDE
     for _ in range(_TURNS):
         exposure = _exposure(spec, counts, np.exp(matrix @ coefficients))
-        moved, covariance, _ = _poisson_step(
-            matrix, counts.repeats, exposure, coefficients, (order / spread) ** 2, dispersion
-        )
-        wider = float(np.sqrt(np.mean(order**2 * (moved**2 + np.diag(covariance)))))
+        moved = coefficients
+        for _ in range(_INNER_TURNS):  # who was a customer when hardly depends on how far coefficients may go
+            moved, covariance, _ = _poisson_step(
+                matrix, counts.repeats, exposure, moved, (order / spread) ** 2, dispersion
+            )
+            wider = float(np.sqrt(np.mean(order**2 * (moved**2 + np.diag(covariance)))))
+            last, spread = spread, min(max(wider, 1e-4), _WIDE)
+            if abs(np.log(spread / last)) < 1e-3:
+                break
         change = float(np.abs(moved - coefficients).max())
-        coefficients, last, spread = moved, spread, min(max(wider, 1e-4), _WIDE)
-        if change < 1e-3 and abs(np.log(spread / last)) < 1e-2:
+        coefficients = moved
+        if change < 1e-3:
             break
     trust = trust_in(len(days))
     coefficients = trust * coefficients

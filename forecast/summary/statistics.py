@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -84,9 +84,63 @@ class DayCounts:
     repeats: np.ndarray
     cell: np.ndarray | None = None
 
+    @classmethod
+    def of(cls, counts: PurchaseCounts, as_of: dt.date, repeats: tuple[np.ndarray, np.ndarray]) -> DayCounts:
+        """Histories in whole days, put on the calendar.
+
+        Parameters
+        ----------
+        counts : PurchaseCounts
+            In days.
+        as_of : datetime.date
+        repeats : tuple of ndarray
+            Days, and repeat purchases of each; days without any may be left out.
+        """
+        oldest = int(counts.T.max())
+        origin = np.datetime64(as_of) - np.timedelta64(oldest, "D")
+        first = oldest - counts.T.astype(np.int64)
+        counted = np.zeros(oldest + 1)
+        counted[(repeats[0].astype("datetime64[D]") - origin).astype(int)] = repeats[1]
+        return cls(
+            counts.x.astype(float), first, first + counts.t_x.astype(np.int64),
+            counts.weight.astype(float), origin.astype(object), as_of, counted, counts.cell,
+        )  # fmt: skip
+
     @property
     def days(self) -> np.ndarray:
         return np.arange(np.datetime64(self.origin), np.datetime64(self.as_of) + np.timedelta64(1, "D"))
+
+    def coarse(self, step: int) -> DayCounts:
+        """Fewer histories: first purchases in the middle of every ``step`` days, gaps likewise.
+
+        Examples
+        --------
+        >>> day = dt.date(2024, 1, 1)
+        >>> one = DayCounts(np.array([0, 2, 2]), np.array([0, 1, 6]), np.array([0, 9, 12]), np.ones(3), day,
+        ...                 day, np.zeros(30))
+        >>> found = one.coarse(7)
+        >>> found.x.tolist(), found.first.tolist(), found.last.tolist(), found.weight.tolist()
+        ([0.0, 2.0, 2.0], [3, 3, 3], [3, 7, 14], [1.0, 1.0, 1.0])
+        """
+        end = len(self.repeats) - 1
+        first = np.minimum(self.first // step * step + step // 2, end)
+        gap = -(-(self.last - self.first) // step) * step - step // 2
+        last = np.where(self.last > self.first, np.minimum(first + gap, end), first)
+        last = np.where((self.x > 0) & (last == first), np.minimum(first + 1, end), last)
+        size, most = end + 1, int(self.x.max(initial=0.0)) + 1
+        key = (self.x.astype(np.int64) * size + first) * size + last
+        if self.cell is not None:
+            key += self.cell * (most * size * size)
+        key, place = np.unique(key, return_inverse=True)
+        cell, rest = np.divmod(key, most * size * size)
+        return replace(
+            self,
+            x=(rest // (size * size)).astype(float),
+            first=rest // size % size,
+            last=rest % size,
+            weight=np.bincount(place, weights=self.weight),
+            cell=None if self.cell is None else cell,
+        )
 
     def on(self, intensity: np.ndarray) -> PurchaseCounts:
         """The histories on a clock that runs with the given intensity a day."""
@@ -194,30 +248,10 @@ def group_days(
     repeats: tuple[np.ndarray, np.ndarray],
     cell: np.ndarray | None = None,
 ) -> DayCounts:
-    """Group customers by frequency and the days of their first and last purchase.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        ``frequency, first_purchase, last_purchase``.
-    as_of : datetime.date
-    repeats : tuple of ndarray
-        Days, and repeat purchases of each; days without any may be left out.
-    cell : ndarray of int, optional
-    """
-    first, last = (
-        frame[name].to_numpy().astype("datetime64[D]") for name in ("first_purchase", "last_purchase")
-    )
-    origin = first.min()
-    own = [] if cell is None else [cell]
-    columns = [(days - origin).astype(np.int64) for days in (first, last)]
-    (*own, first, last, x), weight = distinct([*own, *columns, frame["frequency"].to_numpy()])
-    counted = np.zeros(int((np.datetime64(as_of) - origin).astype(int)) + 1)
-    counted[(repeats[0].astype("datetime64[D]") - origin).astype(int)] = repeats[1]
-    return DayCounts(
-        x.astype(float), first.astype(np.int64), last.astype(np.int64), weight,
-        origin.astype(object), as_of, counted, own[0] if own else None,
-    )  # fmt: skip
+    """:meth:`DayCounts.of` a frame of histories."""
+    x, t_x, age = (frame[name].to_numpy() for name in ("frequency", "recency", "T"))
+    counts = group_purchases(x, t_x, age, cell)
+    return DayCounts.of(counts, as_of, repeats)
 
 
 def group_spend(n: np.ndarray, mean: np.ndarray, cell: np.ndarray | None = None) -> SpendCounts:

@@ -20,7 +20,7 @@ from forecast.fitting.fitted import Fitted
 from forecast.fitting.spec import BG_NBD
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.summary import purchase_histories
-from forecast.summary.statistics import DayCounts, group_days
+from forecast.summary.statistics import DayCounts, PurchaseCounts, group_days
 
 DAY = dt.timedelta(days=1)
 LENGTH = 1200
@@ -35,7 +35,7 @@ def histories(frame: pd.DataFrame) -> tuple[pd.DataFrame, DayCounts]:
     """Histories on the last day, with their days."""
     found = purchase_histories(read(frame), AS_OF)
     table = found.to_frame()
-    counts = group_days(table, found.as_of, found.repeat_days())
+    counts = DayCounts.of(PurchaseCounts(*found.purchase_counts()), found.as_of, found.repeat_days())
     found.close()
     return table, counts
 
@@ -225,7 +225,9 @@ def test_neither_the_order_of_rows_nor_their_grouping_matters(
     frame, counts = seasonal
     mixed = frame.sample(frac=1.0, random_state=3)
     repeats = (counts.days[::-1], counts.repeats[::-1])
-    assert (fit_clock(BG_NBD, group_days(mixed, AS_OF, repeats)).coefficients == fitted.coefficients).all()
+    again = fit_clock(BG_NBD, group_days(mixed, AS_OF, repeats)).coefficients
+    assert (fit_clock(BG_NBD, group_days(frame, AS_OF, repeats)).coefficients == again).all()
+    assert again == pytest.approx(fitted.coefficients, abs=1e-9)
     times = counts.weight.astype(int)
     every = replace(
         counts,
