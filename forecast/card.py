@@ -64,7 +64,7 @@ def model_card(model: Any, name: str) -> str:
     return "\n".join(lines)
 
 
-_MONTHS = (
+MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
     "November", "December",
 )  # fmt: skip
@@ -96,8 +96,8 @@ def _chosen(model: Any) -> list[str]:
             "## Season",
             "",
             f"Customers buy {swing['peak']:.2f} times as often as on average in "
-            f"{_MONTHS[swing['peak_month'] - 1]} and {swing['low']:.2f} times in "
-            f"{_MONTHS[swing['low_month'] - 1]}. Purchase parameters are in days of average season.",
+            f"{MONTHS[swing['peak_month'] - 1]} and {swing['low']:.2f} times in "
+            f"{MONTHS[swing['low_month'] - 1]}. Purchase parameters are in days of average season.",
         ]
     taught = model.clv.calibration
     if taught.level_sd > 0.0:

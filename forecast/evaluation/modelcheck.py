@@ -17,7 +17,9 @@ from forecast.errors import ArgumentError
 from forecast.evaluation.leave_one_out import LeaveOneOut, difference, leave_one_out, same_rows
 from forecast.evaluation.modelcheck_words import compared, summary_rows, verdict_lines
 from forecast.evaluation.priorcheck import POSTERIOR_COLUMNS, PRIOR_COLUMNS, prior_posterior
+from forecast.evaluation.seasoncheck import Seen, same_time, season_ahead, seen
 from forecast.fitting import Fitted
+from forecast.fitting.clock import Clock
 from forecast.periods import check_seed, parse_day
 from forecast.predict.replication import count_chances, mean_chances, replicated_classes, replicated_weeks
 from forecast.summary import Histories, purchase_histories
@@ -31,6 +33,7 @@ LOO_COLUMNS = (
     "part", "model", "method", "customers", "elpd", "se", "p_loo", "k_hat_high",
     "log_likelihood", "aic", "bic",
 )  # fmt: skip
+SEASON_COLUMNS = ("day", "intensity", "lo-90", "hi-90")
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,6 +62,11 @@ class CheckNumbers:
         ``mle``.
     notes : tuple of str
         What could not be checked, and why.
+    season : pandas.DataFrame
+        The seasonal clock of the year after ``as_of``: ``day, intensity, lo-90, hi-90``, where 1 is the mean
+        day; empty without a clock.
+    clock : Clock or None
+        The clock itself. Every number of the check is in its time; weeks are those of the calendar.
     """
 
     title: str
@@ -71,6 +79,8 @@ class CheckNumbers:
     prior_posterior: pd.DataFrame
     notes: tuple[str, ...] = ()
     left_out: dict[str, LeaveOneOut] = field(default_factory=dict)
+    season: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEASON_COLUMNS)))
+    clock: Clock | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -113,7 +123,7 @@ class CheckNumbers:
         ------
         ArgumentError
             When the checks are of different orders, one model has a posterior and the other has not, or
-            their likelihoods leave out different terms (CNBD-k of different k).
+            their likelihoods leave out different terms (CNBD-k of different k, or another seasonal clock).
         """
         if not isinstance(other, CheckNumbers):
             raise ArgumentError(
@@ -149,6 +159,12 @@ class CheckNumbers:
                 f"likelihoods of {own['model']} and {rival['model']} are not comparable: they leave out "
                 "different terms of the times between purchases",
                 advice="Compare them by a backtest.",
+            )
+        if own["part"] == "purchases" and not same_time(self.clock, other.clock):
+            raise ArgumentError(
+                "likelihoods on different seasonal clocks, or with and without one, are not comparable: they "
+                "measure time in different units",
+                advice="Compare the models by a backtest.",
             )
         if self.method == "mle":
             found, error, criterion = (rival["aic"] - own["aic"]) / 2.0, float("nan"), "AIC"
@@ -188,7 +204,7 @@ def check_numbers(
     ------
     ArgumentError
         When an argument cannot be meant, the orders have another currency or value policy, or the model
-        has a seasonal clock or parameters that differ between customers, which this check does not know yet.
+        has parameters that differ between customers, which this check does not know yet.
     InputError
         When ``as_of`` is before the first order.
     """
@@ -203,12 +219,6 @@ def check_numbers(
                 "a model whose parameters differ between customers cannot be checked yet",
                 advice="Check a model without groups and covariates, or use a backtest.",
             )
-    if model.clv.clock is not None:
-        raise ArgumentError(
-            "a model with a seasonal clock cannot be checked yet",
-            advice='Check the same model without one, forecast.fit(orders, purchases=..., seasonal="no"), or '
-            "use a backtest.",
-        )
     seed = check_seed(seed)
     model.check(orders)
     day = model.as_of if as_of is None else parse_day(as_of)
@@ -225,6 +235,7 @@ def check_numbers(
             "value_policy": model.provenance["value_policy"],
             "orders the model was fitted on": own,
             "spend is learned from": model.clv.spend_from,
+            "seasonal clock": model.clv.clock is not None,
             "fingerprint": fingerprint,
         }
     finally:
@@ -235,7 +246,9 @@ def check_numbers(
 def _found(
     model: Any, histories: Histories, own: bool, priors: Mapping[str, Any] | None, seed: int
 ) -> dict[str, Any]:
-    x, t_x, age, weight = (v.astype(float) for v in histories.purchase_counts())
+    clock = model.clv.clock  # its calibration concerns the future alone and stays out
+    bought = seen(histories, clock)
+    x, t_x, age, weight, *_ = bought
     first = model.clv.spend_from == "all"  # spend meets the purchases that it was learned from
     n, mean, valued = (v.astype(float) for v in histories.spend_counts(first=first))
     notes = []
@@ -278,12 +291,13 @@ def _found(
     criteria = [_criteria(part, fitted, left_out.get(part), own) for part, (fitted, _, _) in parts.items()]
     return {
         "counts": _counts(model.purchases, x, age, weight, seeds[0]),
-        "tracking": _tracking(model.purchases, histories, age, weight, seeds[1]),
+        "tracking": _tracking(model.purchases, histories, bought, seeds[1]),
         "spend": spend,
         "loo": pd.DataFrame(criteria, columns=list(LOO_COLUMNS)),
         "prior_posterior": table,
         "notes": tuple(notes),
         "left_out": left_out,
+        **({} if clock is None else {"season": season_ahead(clock, histories.as_of), "clock": clock}),
     }
 
 
@@ -302,24 +316,19 @@ def _counts(fitted: Fitted, x: np.ndarray, age: np.ndarray, weight: np.ndarray, 
     )  # fmt: skip
 
 
-def _tracking(
-    fitted: Fitted, histories: Histories, age: np.ndarray, weight: np.ndarray, seed: int
-) -> pd.DataFrame:
-    last = int(age.max())
-    births = np.bincount((last - age).astype(np.int64), weights=weight, minlength=last + 1).astype(np.int64)
-    each, so_far = replicated_weeks(fitted, births, level=LEVEL, seed=seed)
+def _tracking(fitted: Fitted, histories: Histories, bought: Seen, seed: int) -> pd.DataFrame:
+    last = len(bought.births) - 1
+    each, so_far = replicated_weeks(fitted, bought.births, level=LEVEL, seed=seed, passed=bought.passed)
     ends = np.minimum(7 * np.arange(1, len(each.expected) + 1), last)
     first = np.datetime64(histories.as_of) - np.timedelta64(last, "D")
-    when, repeats = histories.repeat_days()
-    daily = np.bincount((when - first).astype(np.int64), weights=repeats, minlength=last + 1)
-    seen = np.cumsum(daily)[ends].astype(np.int64)
+    so_many = np.cumsum(bought.repeats)[ends].astype(np.int64)
     frame: dict[str, Any] = {
         "day": (first + ends.astype("timedelta64[D]")).astype("datetime64[s]"),
         "days": np.diff(ends, prepend=0),
     }
     for name, observed, found in (
-        ("weekly", np.diff(seen, prepend=0), each),
-        ("cumulative", seen, so_far),
+        ("weekly", np.diff(so_many, prepend=0), each),
+        ("cumulative", so_many, so_far),
     ):
         frame |= {
             f"{name}_observed": observed,

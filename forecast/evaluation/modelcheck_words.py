@@ -11,6 +11,7 @@ import pandas as pd
 
 from forecast.evaluation.leave_one_out import K_HAT_LIMIT
 from forecast.evaluation.priorcheck import amount
+from forecast.fitting.clock import Clock
 
 WELL = "well described"
 _NEAR, _MUCH_PRIOR = 0.05, 0.5
@@ -31,6 +32,8 @@ class Found(Protocol):
     def loo(self) -> pd.DataFrame: ...
     @property
     def prior_posterior(self) -> pd.DataFrame: ...
+    @property
+    def clock(self) -> Clock | None: ...
 
 
 def judged(observed: float, expected: float, lo: float, hi: float) -> str:
@@ -68,6 +71,21 @@ def inside(frame: pd.DataFrame, prefix: str = "") -> np.ndarray:
 def whole_weeks(tracking: pd.DataFrame) -> pd.DataFrame:
     """Weeks of seven days: a part of a week means something else."""
     return tracking[tracking["days"] == 7].reset_index(drop=True)
+
+
+def swings(clock: Clock | None) -> str:
+    """What moves weeks beyond chance, given what the model knows of the season.
+
+    Examples
+    --------
+    >>> swings(None)
+    'there are seasons, campaigns or a drift that the model does not know'
+    """
+    if clock is None:
+        return "there are seasons, campaigns or a drift that the model does not know"
+    if clock.facts.get("trust", 1.0) < 1.0:
+        return "there is more season than the model trusts yet, or campaigns or a drift that it does not know"
+    return "there are campaigns, a changing season or a drift that the model does not know"
 
 
 def summary_rows(check: Found) -> list[dict[str, Any]]:
@@ -121,8 +139,7 @@ def verdict_lines(check: Found) -> list[str]:
     weeks = rows.get("weeks within their interval")
     if weeks is not None:
         words = "as it should be" if weeks["verdict"] == WELL else (
-            "the weeks swing more than chance, so there are seasons, campaigns or a drift that the model "
-            "does not know"
+            f"the weeks swing more than chance, so {swings(check.clock)}"
         )  # fmt: skip
         size = round(weeks["hi-90"])
         lines.append(

@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from scipy import special
 
 from forecast.fitting import Fitted
 
 PARAMETER_DRAWS = 200
 REPLICATIONS = 2000
+_BLOCK = 2**20
+_MOST_TERMS = 1024
 MOST_WALKED = 100_000  # customers walked in each draw; the noise of more of them is scaled up from these
 
 
@@ -178,19 +181,21 @@ def replicated_classes(
 
 
 def replicated_weeks(
-    fitted: Fitted, births: np.ndarray, *, level: float, seed: int
+    fitted: Fitted, births: np.ndarray, *, level: float, seed: int, passed: np.ndarray | None = None
 ) -> tuple[Replicated, Replicated]:
     """Repeat purchases by week and so far, given only when customers were won.
 
     Parameters
     ----------
     fitted : Fitted
-        In days.
+        In days, or in the time of ``passed``.
     births : ndarray of int, shape (days + 1,)
         Customers won on each day; the last one is the last day that counts.
     level : float
         Percent.
     seed : int
+    passed : ndarray, shape (days + 1,), optional
+        The model's clock at the end of each day, for a model whose time is not days.
 
     Returns
     -------
@@ -216,13 +221,23 @@ def replicated_weeks(
     draws, weights = _draws(fitted)
     share = np.resize(weights, max(len(draws), PARAMETER_DRAWS))
     seeds = np.random.SeedSequence(seed).spawn(len(share))
-    means = [_expected_so_far(fitted, draw, np.stack([births, sample]).astype(float), ends) for draw in draws]
+    both = np.stack([births, sample]).astype(float)
+    left = (last - walked).astype(float) if passed is None else passed[-1] - passed[walked]
+    if passed is None:
+        means = [_expected_so_far(fitted, draw, both, ends) for draw in draws]
+    else:
+        means = _expected_on_clock(fitted, draws, both, ends, passed)
 
     def run(k: int) -> np.ndarray:
         rng = np.random.default_rng(seeds[k])
         number = k % len(draws)
-        who, when = fitted.spec.formulas.times(rng, (last - walked).astype(float), *draws[number])
-        week = (walked[who] + np.maximum(np.ceil(when).astype(np.int64), 1) - 1) // 7
+        who, when = fitted.spec.formulas.times(rng, left, *draws[number])
+        if passed is None:
+            day = walked[who] + np.maximum(np.ceil(when).astype(np.int64), 1)
+        else:  # the first day whose end the purchase does not pass
+            day = np.searchsorted(passed, passed[walked[who]] + when)
+            day = np.clip(day, walked[who] + 1, last)
+        week = (day - 1) // 7
         chance = np.cumsum(np.bincount(week, minlength=weeks)) - means[number][1]
         return means[number][0] + spread * chance
 
@@ -247,3 +262,50 @@ def _expected_so_far(
         stays, live = _newcomers(fitted, draw, ages)
         each[1:] = stays * fitted.spec.formulas.PROCESS.expectation(*live, 1.0)
     return np.stack([np.convolve(row, each)[ends] for row in births])
+
+
+def _expected_on_clock(
+    fitted: Fitted, draws: list[tuple[float, ...]], births: np.ndarray, ends: np.ndarray, passed: np.ndarray
+) -> list[np.ndarray]:
+    """The same for each draw, where a day's length depends on the calendar.
+
+    There are as many ages as pairs of days. Along the logarithm of age, counted in the unit of the model's
+    own scale, the expectation is so smooth that a few dozen Chebyshev polynomials give it to about twelve
+    digits; their sums over birth days are the same for all draws.
+    """
+    born = np.flatnonzero(births.any(axis=0))
+    longest = float(passed[-1] - passed[born[0]])
+    if longest <= 0.0:
+        return [np.zeros((len(births), len(ends)))] * len(draws)
+    scaled = [place for place, name in enumerate(fitted.spec.parameters) if name in fitted.spec.scaled]
+    unit = min(draw[place] for draw in draws for place in scaled)
+    top = float(np.log1p(longest / unit))
+    series = [_series(fitted, draw, unit, top) for draw in draws]
+    sums = np.zeros((max(map(len, series)), len(births), len(ends)))
+    width = max(_BLOCK // len(born), 1)
+    for begin in range(0, len(ends), width):
+        some = slice(begin, begin + width)
+        ages = passed[ends[None, some]] - passed[born[:, None]]
+        lived = (ages > 0.0).astype(float)  # polynomials of the unborn are 0
+        z = 2.0 * np.log1p(np.maximum(ages, 0.0) / unit) / top - 1.0
+        last, wave = z * lived, lived  # T(-1) and T(0); each next one is 2 z T(k) - T(k - 1)
+        for line in sums:
+            line[:, some] = births[:, born] @ wave
+            last, wave = wave, 2.0 * z * wave - last
+    return [np.tensordot(own, sums[: len(own)], axes=1) for own in series]
+
+
+def _series(fitted: Fitted, draw: tuple[float, ...], unit: float, top: float) -> np.ndarray:
+    """Chebyshev coefficients of a newcomer's expected repeat purchases in the logarithm of age."""
+
+    def exact(z: np.ndarray) -> np.ndarray:
+        stays, live = _newcomers(fitted, draw, unit * np.expm1((z + 1.0) / 2.0 * top))
+        return np.asarray(stays * fitted.spec.formulas.PROCESS.expectation(*live, 1.0))
+
+    terms = 32
+    while True:
+        found: np.ndarray = chebyshev.chebinterpolate(exact, terms - 1)
+        size = np.abs(found)
+        if size[-terms // 4 :].max() <= 1e-12 * size.max() or terms >= _MOST_TERMS:
+            return found[: 1 + int(np.flatnonzero(size > 1e-15 * size.max()).max(initial=0))]
+        terms *= 2

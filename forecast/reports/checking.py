@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class ModelCheck(CheckNumbers):
     """What a check of a fitted model found; see :func:`check_model`.
 
-    ``counts``, ``tracking``, ``spend``, ``loo`` and ``prior_posterior`` are frames; ``summary()`` sets what
-    was seen beside what was expected, ``verdict`` says it in words, ``compare(other)`` holds two models
-    against each other, and ``plot()``, ``save_figures(folder)`` and ``to_html(path)`` show it.
+    ``counts``, ``tracking``, ``season``, ``spend``, ``loo`` and ``prior_posterior`` are frames; ``summary()``
+    sets what was seen beside what was expected, ``verdict`` says it in words, ``compare(other)`` holds two
+    models against each other, and ``plot()``, ``save_figures(folder)`` and ``to_html(path)`` show it.
     """
 
     def _drawings(self) -> dict[str, Callable[[Axes | None], Axes]]:
@@ -32,6 +32,8 @@ class ModelCheck(CheckNumbers):
             "tracking": lambda ax: drawn.cumulative_purchases(self.tracking, ax),
             "weekly": lambda ax: drawn.weekly_purchases(self.tracking, ax),
         }
+        if len(self.season):
+            found["season"] = lambda ax: drawn.season(self.season, ax)
         if len(self.spend):
             found["spend"] = lambda ax: drawn.spend_density(self.spend, ax, currency=currency)
         if len(self.prior_posterior):
@@ -113,8 +115,8 @@ def check_model(
     Parameters
     ----------
     model : Model
-        Fitted by any method. Leave-one-out and the overlay of prior and posterior need draws: ``laplace`` or
-        ``nuts``.
+        Fitted by any method, with or without a seasonal clock. Leave-one-out and the overlay of prior and
+        posterior need draws: ``laplace`` or ``nuts``.
     orders : Orders
         Those it was fitted on; others are checked too, without leave-one-out.
     as_of : date or ISO string, optional

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, MonthLocator
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from forecast.evaluation.modelcheck_words import whole_weeks
-from forecast.reports.canvas import BLACK, BLUE, ORANGE, canvas, head, nothing, safe
+from forecast.reports.canvas import BLACK, BLUE, ORANGE, QUIET, canvas, head, nothing, safe
 from forecast.reports.wording import figures
 
 _BAND = 0.22
@@ -108,10 +108,42 @@ def _band(axes: Axes, frame: pd.DataFrame, name: str) -> None:
     axes.plot(day, frame[f"{name}_expected"], color=BLUE, linewidth=1.6, linestyle=(0, (5, 2)))
     axes.plot(day, frame[f"{name}_observed"], color=BLACK, linewidth=1.6)
     axes.set_ylim(bottom=0)
-    locator = AutoDateLocator(maxticks=7)
+    locator = AutoDateLocator(minticks=4, maxticks=9)  # years from four on, and half years always fit below
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def season(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """How busy each day of the coming year is, as a multiple of the mean day.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As in ``ModelCheck.season``.
+    """
+    title = "The season in the year ahead"
+    with canvas(ax, (10.8, 3.4)) as axes:
+        if frame.empty:
+            return nothing(axes, title, "the model has no seasonal clock")
+        day = frame["day"]
+        axes.fill_between(day, frame["lo-90"], frame["hi-90"], color=BLUE, alpha=_BAND, linewidth=0)
+        axes.axhline(1.0, color=QUIET, linewidth=1.0)
+        axes.plot(day, frame["intensity"], color=BLUE, linewidth=1.8)
+        axes.set_xlim(day.iloc[0], day.iloc[-1])
+        axes.set_ylim(bottom=0)
+        locator = MonthLocator(interval=1 if ax is None else 2)  # a small panel has room for every other
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_ylabel("purchases (mean day = 1)")
+        handles = [
+            Line2D([], [], color=BLUE, linewidth=1.8),
+            Patch(facecolor=BLUE, alpha=_BAND),
+            Line2D([], [], color=QUIET, linewidth=1.0),
+        ]
+        head(axes, title, handles, ["season", "90 % interval", "mean day"])
+    return axes
 
 
 def _handles() -> list[Any]:

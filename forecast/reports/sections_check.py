@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.card import MONTHS
 from forecast.evaluation.modelcheck import CheckNumbers
-from forecast.evaluation.modelcheck_words import inside, verdict_lines
+from forecast.evaluation.modelcheck_words import inside, swings, verdict_lines
+from forecast.fitting.clock import Clock
 from forecast.reports import figures_check
 from forecast.reports.blocks import Gallery, Key, Lines, Section, Table, Terms, drawn, table
 from forecast.reports.figures_check import overlap_words
@@ -26,6 +28,12 @@ CHECK_TERMS: dict[str, str] = {
     "k-hat": "How much one customer weighs on the posterior. Above 0.7 its term cannot be trusted.",
     "overlap": "Shared area of the densities of prior and posterior: 0 when the data say something else, 1 "
     "when they say nothing.",
+}
+
+_CLOCK_TERMS = {
+    "season": "How busy each day of the year is, as a multiple of the mean day, the same for all customers. "
+    "Ages and gaps between purchases are counted in days of average season. The intervals of counts and "
+    "weeks take the season as known; its own interval stands in its figure.",
 }
 
 
@@ -82,19 +90,22 @@ def check_sections(check: CheckNumbers) -> list[Section]:
                     [
                         drawn(
                             figures_check.cumulative_purchases(check.tracking),
-                            "The model knows only when customers were won. A line that leaves the band "
-                            "means another rhythm than the model's.",
+                            f"The model knows only when customers were won{_and_season(check.clock)}. A line "
+                            "that leaves the band means another rhythm than the model's.",
                         ),
                         drawn(
                             figures_check.weekly_purchases(check.tracking),
-                            "Weeks outside the band swing more than chance: seasons, campaigns or a drift "
-                            "that the model does not know. Only whole weeks are drawn.",
+                            f"Weeks outside the band swing more than chance: {swings(check.clock)}. Only "
+                            "whole weeks are drawn.",
                         ),
                     ]
                 )
             ],
         ),
     ]
+    if check.clock is not None:
+        picture = drawn(figures_check.season(check.season), season_words(check.clock))
+        sections.append(Section("season", "Season", [picture]))
     if len(check.spend):
         caption = (
             "Customers with a valued repeat purchase, by the mean of these purchases. Spikes out of the "
@@ -106,8 +117,45 @@ def check_sections(check: CheckNumbers) -> list[Section]:
         sections.append(_loo_section(check.loo))
     if len(check.prior_posterior):
         sections.append(_prior_section(check.prior_posterior, currency))
-    sections.append(Section("definitions", "Definitions", [Terms("Words", CHECK_TERMS)]))
+    terms = CHECK_TERMS if check.clock is None else {**CHECK_TERMS, **_CLOCK_TERMS}
+    sections.append(Section("definitions", "Definitions", [Terms("Words", terms)]))
     return sections
+
+
+def _and_season(clock: Clock | None) -> str:
+    return "" if clock is None else " and how busy each day of the year is"
+
+
+def season_words(clock: Clock) -> str:
+    """Strongest and weakest month, and how far the season was trusted.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> import numpy as np
+    >>> print(season_words(Clock(dt.date(2024, 1, 1), 1, (), np.zeros(2), np.zeros(2))))
+    No month differs from another by a hundredth.
+    >>> waves = Clock(dt.date(2024, 1, 1), 1, (), np.array([0.5, 0.0]), np.zeros(2), 0.06, {"trust": 0.5})
+    >>> print(season_words(waves))  # doctest: +ELLIPSIS
+    Strongest month: January (1.52 times the mean day), weakest: July (0.58 times). ... trusted to 50 %: ...
+    """
+    swing = clock.swing()
+    if swing["peak"] - swing["low"] < 0.01:
+        text = "No month differs from another by a hundredth."
+    else:
+        text = (
+            f"Strongest month: {MONTHS[swing['peak_month'] - 1]} ({swing['peak']:.2f} times the mean day), "
+            f"weakest: {MONTHS[swing['low_month'] - 1]} ({swing['low']:.2f} times)."
+        )
+    trust = clock.facts.get("trust")
+    if trust is None:
+        return text
+    if trust >= 1.0:
+        return f"{text} The orders showed every day of the year twice, so the season was trusted in full."
+    return (
+        f"{text} What the orders showed was trusted to {percent(trust)}: a season that was not seen twice "
+        "may have been a campaign or growth."
+    )
 
 
 def _counts_table(counts: pd.DataFrame) -> Table:

@@ -454,17 +454,6 @@ def test_every_model_can_be_checked(
         assert (first["difference"] < -20.0) == (name == "nbd")
 
 
-def test_a_model_with_a_clock_is_refused(laplace: forecast.Model, sample_orders: forecast.Orders) -> None:
-    import datetime as dt
-
-    from forecast.fitting.clock import Clock
-
-    clock = Clock(dt.date(1997, 9, 30), 1, (), np.zeros(2), np.zeros(2))
-    seasonal = replace(laplace, clv=replace(laplace.clv, clock=clock))
-    with pytest.raises(forecast.ArgumentError, match=r'seasonal clock cannot be checked.*seasonal="no"'):
-        forecast.check_model(seasonal, sample_orders)
-
-
 def test_words_of_a_posterior(by_laplace: forecast.ModelCheck) -> None:
     text = by_laplace.verdict
     assert "one-time buyers" in text
