@@ -106,7 +106,7 @@ def backtest(
     refit : bool
         Fit at every origin, or only at the first.
     candidates : sequence of str, optional
-        Models and rules; plain models and all rules by default. ``hgb`` is boosted trees that learn at
+        Models and rules; ``auto``, plain models and all rules by default. ``hgb`` is boosted trees that learn at
         earlier origins, ``average`` the mean of it and ``auto`` (else ``bg-nbd``).
     draws : int
         Joint draws of totals.
@@ -182,12 +182,14 @@ def backtest(
                 elif learner is not None and name in LEARNERS:
                     found = learner.forecast(name, known, origin, said)
                 else:
-                    if name == AUTO:
+                    if not refit and name in fitted:
+                        pass
+                    elif name == AUTO:
                         choice = chooser.choose(cutoff)
                         chosen = replace(choice.candidate, spend=spender.choose(cutoff).basis)
                         notes.append(f"{AUTO} at {cutoff} is {chosen.name}: {choice.reason}")
                         fitted[name] = chooser.corrected(chosen, rolling, known)
-                    elif refit or name not in fitted:
+                    else:
                         fitted[name] = rolling.corrected(lineup[name], known)
                     found = forecast_model(fitted[name], origin, draws=draws, seed=seed)
             except FitError as error:

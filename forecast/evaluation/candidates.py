@@ -179,11 +179,6 @@ class Candidate:
         return cls(spec.name, "season" in more, "level" in more, *spends)
 
 
-def default_candidates(has_value: bool) -> list[str]:
-    """Fitted models and every rule, models first."""
-    return [*DEFAULT_CANDIDATES, *BASELINES]
-
-
 def check_candidates(names: Sequence[str] | str | None) -> list[str]:
     """Names of candidates, each once and known.
 
@@ -198,7 +193,7 @@ def check_candidates(names: Sequence[str] | str | None) -> list[str]:
     ['bg-nbd', 'bg-nbd+season', 'naive']
     """
     if names is None:
-        return default_candidates(True)
+        return [AUTO, *DEFAULT_CANDIDATES, *BASELINES]
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",") if name.strip()]
     others = (*BASELINES, *LEARNERS, AUTO)

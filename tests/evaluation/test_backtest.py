@@ -63,7 +63,7 @@ def test_nothing_after_the_cut_can_reach_a_forecast(found: Backtest, cut: str) -
     said = ["customer_id", "expected_purchases", "p_purchase", "expected_value"]
     rows = [f[(f["cutoff"] <= cut)].reset_index(drop=True) for f in (found.forecasts, other.forecasts)]
     pd.testing.assert_frame_equal(rows[0][["cutoff", "model", *said]], rows[1][["cutoff", "model", *said]])
-    assert set(rows[0]["model"]) >= {"bg-nbd", "nbd", "naive", "hiatus", "global-mean", "formula"}
+    assert set(rows[0]["model"]) >= {"auto", "bg-nbd", "nbd", "naive", "hiatus", "global-mean", "formula"}
     last = rows[0]["cutoff"] == cut
     assert (rows[0].loc[last, "actual_purchases"] != rows[1].loc[last, "actual_purchases"]).any()
     lines = ["forecast", "lo-90", "hi-90"]
@@ -130,12 +130,15 @@ def test_known_and_new_customers_are_apart_and_add_up(
 
 def test_the_board_shows_losers_and_says_what_could_not_run(found: Backtest) -> None:
     summary = found.summary()
-    assert set(summary["model"]) == {"bg-nbd", "nbd", "mbg-nbd", "pareto-nbd", *BASELINES}
+    assert set(summary["model"]) == {"auto", "bg-nbd", "nbd", "mbg-nbd", "pareto-nbd", *BASELINES}
     orders = summary[summary["target"] == "orders"].set_index("model")
     assert orders.loc["bg-nbd", "wape"] < orders.loc["formula", "wape"]
     assert orders.loc["last-year", "origins"] == 1
-    assert len(found.notes) == 3
-    assert all("needs a year of history" in note for note in found.notes)
+    chosen = [note for note in found.notes if note.startswith("auto at ")]
+    assert len(chosen) == 4
+    others = [note for note in found.notes if note not in chosen]
+    assert len(others) == 3
+    assert all("needs a year of history" in note for note in others)
 
 
 def test_numbers_on_cdnow_as_published(found: Backtest) -> None:
@@ -217,7 +220,7 @@ def test_when_nothing_can_be_fitted_it_says_so() -> None:
 
 
 def test_candidates_are_known_names() -> None:
-    assert check_candidates(None)[:2] == ["bg-nbd", "nbd"]
+    assert check_candidates(None)[:2] == ["auto", "bg-nbd"]
     assert check_candidates(["naive", "naive"]) == ["naive"]
 
 
