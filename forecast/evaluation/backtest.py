@@ -106,8 +106,8 @@ def backtest(
     refit : bool
         Fit at every origin, or only at the first.
     candidates : sequence of str, optional
-        Models and rules; ``auto``, plain models and all rules by default. ``hgb`` is boosted trees that learn at
-        earlier origins, ``average`` the mean of it and ``auto`` (else ``bg-nbd``).
+        Models and rules; ``auto``, plain models and all rules by default. ``hgb`` is boosted trees that
+        learn at earlier origins, ``average`` the mean of it and ``auto`` (else ``bg-nbd``).
     draws : int
         Joint draws of totals.
     seed : int

@@ -242,18 +242,6 @@ def group_purchases(
     )
 
 
-def group_days(
-    frame: pd.DataFrame,
-    as_of: dt.date,
-    repeats: tuple[np.ndarray, np.ndarray],
-    cell: np.ndarray | None = None,
-) -> DayCounts:
-    """:meth:`DayCounts.of` a frame of histories."""
-    x, t_x, age = (frame[name].to_numpy() for name in ("frequency", "recency", "T"))
-    counts = group_purchases(x, t_x, age, cell)
-    return DayCounts.of(counts, as_of, repeats)
-
-
 def group_spend(n: np.ndarray, mean: np.ndarray, cell: np.ndarray | None = None) -> SpendCounts:
     """Customers with at least one valued purchase, grouped by ``(n, mean)``.
 

@@ -20,7 +20,7 @@ from forecast.fitting.fitted import Fitted
 from forecast.fitting.spec import BG_NBD
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.summary import purchase_histories
-from forecast.summary.statistics import DayCounts, PurchaseCounts, group_days
+from forecast.summary.statistics import DayCounts, PurchaseCounts, group_purchases
 
 DAY = dt.timedelta(days=1)
 LENGTH = 1200
@@ -225,8 +225,18 @@ def test_neither_the_order_of_rows_nor_their_grouping_matters(
     frame, counts = seasonal
     mixed = frame.sample(frac=1.0, random_state=3)
     repeats = (counts.days[::-1], counts.repeats[::-1])
-    again = fit_clock(BG_NBD, group_days(mixed, AS_OF, repeats)).coefficients
-    assert (fit_clock(BG_NBD, group_days(frame, AS_OF, repeats)).coefficients == again).all()
+    straight, again = (
+        fit_clock(
+            BG_NBD,
+            DayCounts.of(
+                group_purchases(*(f[name].to_numpy() for name in ("frequency", "recency", "T"))),
+                AS_OF,
+                repeats,
+            ),
+        ).coefficients
+        for f in (frame, mixed)
+    )
+    assert (straight == again).all()
     assert again == pytest.approx(fitted.coefficients, abs=1e-9)
     times = counts.weight.astype(int)
     every = replace(
@@ -243,7 +253,7 @@ def test_less_than_fourteen_months_are_refused() -> None:
     def counts(size: int) -> DayCounts:
         frame = simulate(calm(size), size=300)
         found = purchase_histories(read(frame), FIRST + (size - 1) * DAY)
-        return group_days(found.to_frame(), found.as_of, found.repeat_days())
+        return DayCounts.of(PurchaseCounts(*found.purchase_counts()), found.as_of, found.repeat_days())
 
     with pytest.raises(FitError, match=r"424 days of history cannot carry .* until there are 425 days"):
         fit_clock(BG_NBD, counts(LEAST_DAYS - 1))
