@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks bench bench-calibration bench-posterior accuracy clean
+.PHONY: demo test test-newer lint format notebooks bench bench-backtesting bench-calibration bench-posterior accuracy clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,7 +38,10 @@ notebooks: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python benchmarks/speed.py
-	$(MAKE) bench-calibration
+	$(MAKE) bench-backtesting bench-calibration
+
+bench-backtesting: $(VENV)/.tested
+	$(BIN)/python benchmarks/backtesting.py
 
 bench-calibration: $(VENV)/.tested
 	$(BIN)/python benchmarks/calibration.py --method nuts --simulations 200

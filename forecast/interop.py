@@ -11,9 +11,12 @@ DAYS = {"h": 1 / 24, "D": 1.0, "W": 7.0}
 
 _FITTERS: dict[str, tuple[str, dict[str, str]]] = {
     "BetaGeoFitter": ("bg-nbd", {"r": "r", "alpha": "alpha", "a": "a", "b": "b"}),
+    "ModifiedBetaGeoFitter": ("mbg-nbd", {"r": "r", "alpha": "alpha", "a": "a", "b": "b"}),
+    "ParetoNBDFitter": ("pareto-nbd", {"r": "r", "alpha": "alpha", "s": "s", "beta": "beta"}),
     "GammaGammaFitter": ("gamma-gamma", {"p": "p", "q": "q", "v": "gamma"}),
 }
-_NOT_YET = ("ModifiedBetaGeoFitter", "ParetoNBDFitter", "BetaGeoBetaBinomFitter")
+_TIMES = ("alpha", "beta")
+_NOT_YET = ("BetaGeoBetaBinomFitter",)
 
 
 def from_lifetimes(fitter: Any, time_unit: str | None = None) -> dict[str, Any]:
@@ -21,17 +24,19 @@ def from_lifetimes(fitter: Any, time_unit: str | None = None) -> dict[str, Any]:
 
     Parameters
     ----------
-    fitter : lifetimes.BetaGeoFitter or lifetimes.GammaGammaFitter
-        Fitted. It is recognised by its class's name and ``params_``; ``lifetimes`` is not imported.
+    fitter : object
+        Fitted: ``BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter`` or ``GammaGammaFitter``. It is
+        recognised by its class's name and ``params_``; ``lifetimes`` is not imported.
     time_unit : {"D", "W", "h"}, optional
         The unit recency and T were fitted in (``freq`` of ``summary_data_from_transaction_data``). Needed for
-        BG/NBD, since the fitter does not know it; without meaning for Gamma-Gamma.
+        purchase models, since fitters do not know it; without meaning for Gamma-Gamma.
 
     Returns
     -------
     dict
-        ``model`` (``"bg-nbd"`` or ``"gamma-gamma"``), ``parameters`` (``r, alpha, a, b``, alpha in days,
-        or ``p, q, gamma``), ``notes`` (sentences a user should read, maybe none).
+        ``model`` (``"bg-nbd"``, ``"gamma-gamma"`` ...), ``parameters`` (``r, alpha, a, b`` or ``r, alpha, s,
+        beta``, alpha and beta in days, or ``p, q, gamma``), ``notes`` (sentences a user should read, maybe
+        none).
 
     Raises
     ------
@@ -44,8 +49,9 @@ def from_lifetimes(fitter: Any, time_unit: str | None = None) -> dict[str, Any]:
 
     Notes
     -----
-    In λ ~ Gamma(r, α), the rate of purchases, α counts time, so it is multiplied by the days of a unit; r, a
-    and b have none. ``lifetimes`` calls Gamma-Gamma's scale v, this project γ.
+    In λ ~ Gamma(r, α), the rate of purchases, α counts time, as does β in µ ~ Gamma(s, β); both are
+    multiplied by the days of a unit; r, s, a and b have none. ``lifetimes`` calls Gamma-Gamma's scale v, this
+    project γ.
 
     References
     ----------
@@ -62,7 +68,8 @@ def from_lifetimes(fitter: Any, time_unit: str | None = None) -> dict[str, Any]:
     """
     kind = _kind(fitter)
     model, names = _FITTERS[kind]
-    days = _days(time_unit, needed=model == "bg-nbd")
+    spend = model == "gamma-gamma"
+    days = _days(time_unit, needed=not spend)
     fitted = getattr(fitter, "params_", None)
     if fitted is None:
         raise FitError(f"the {kind} is not fitted", advice="Call its fit() first.")
@@ -82,11 +89,9 @@ def from_lifetimes(fitter: Any, time_unit: str | None = None) -> dict[str, Any]:
                 where="params_",
                 advice="It must be finite and above 0; fit the model again.",
             )
-        parameters[ours] = number
+        parameters[ours] = number * (days if ours in _TIMES else 1.0)
     notes = []
-    if model == "bg-nbd":
-        parameters["alpha"] *= days
-    elif parameters["q"] <= 1:
+    if spend and parameters["q"] <= 1:
         raise FitError(
             f"the {kind} has q = {parameters['q']:g}: its mean spend is infinite",
             where="params_",

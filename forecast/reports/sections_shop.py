@@ -26,6 +26,11 @@ from forecast.reports.wording import (
 )
 from forecast.reports.wording import figures as digits
 
+_SPEND = {
+    "repeat": "Spend is learned from repeat purchases; customers without one get the population's mean.",
+    "all": "Spend is learned from all purchases, the first included.",
+    "mean": "Spend is the mean of all repeat purchases, the same for every customer.",
+}
 TARGETS = {"purchases": "Purchases", "active": "Customers who buy", "value": "Value"}
 
 
@@ -175,11 +180,10 @@ def model_section(model: Model) -> Section:
         )
     if model.spend is not None:
         lines.append(
-            "Spend is learned from repeat purchases and supposed to be independent of how often a customer "
-            "buys. "
-            "Customers without a repeat purchase get the population's mean."
+            f"{_SPEND[model.clv.spend_from]} It is supposed to be independent of how often a customer buys."
         )
-    lines.append("Neither model knows seasons, campaigns or prices.")
+    seasons = "" if model.clv.clock is not None else "seasons, "
+    lines.append(f"The model knows nothing of {seasons}campaigns or prices.")
     return Section("model", "The model", [Lines(lines), parameters])
 
 
