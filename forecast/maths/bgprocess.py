@@ -314,9 +314,12 @@ def walk(
 
 @njit(cache=True, nogil=True)
 def times(
-    rng: np.random.Generator, rate: np.ndarray, leave: np.ndarray, gone: np.ndarray, T: np.ndarray, k: int = 1
-) -> tuple:
+    rng: np.random.Generator, rate: np.ndarray, leave: np.ndarray, gone: np.ndarray, T: np.ndarray,
+    k: int = 1, passed: Any = None,
+) -> tuple:  # fmt: skip
     """Simulate every repeat purchase of customers until their ages ``T``, as :func:`walk` does.
+
+    ``passed`` events, where given, lie between the last purchase and time 0 already.
 
     Returns
     -------
@@ -330,9 +333,11 @@ def times(
         if gone[i]:
             continue
         t = 0.0
+        missing = k if passed is None else k - passed[i]
         while True:
-            for _ in range(k):
+            for _ in range(missing):
                 t += rng.exponential() / max(rate[i], 1e-300)
+            missing = k
             if t > T[i]:
                 break
             if size == who.size:
@@ -342,3 +347,30 @@ def times(
             if rng.random() < leave[i]:
                 break
     return who[:size], when[:size]
+
+
+def future(rng: np.random.Generator, r: Any, alpha: Any, a: Any, b: Any, h: float) -> tuple:
+    """Simulate every purchase of live customers in ``(0, h]``.
+
+    Parameters
+    ----------
+    r, alpha, a, b : array_like, shape (n,)
+        As in :func:`expectation`; ``a = 0`` is a customer who never leaves.
+    h : float
+
+    Returns
+    -------
+    who, when : ndarrays, shape (purchases,)
+        Which customer, and when.
+
+    Examples
+    --------
+    >>> who, when = future(np.random.default_rng(0), np.full(2000, 3.0), 10.0, 0.8, 2.5, 20.0)
+    >>> expected = float(expectation(np.array([3.0]), 10.0, 0.8, 2.5, 20.0)[0])
+    >>> bool(abs(len(who) / 2000 / expected - 1.0) < 0.05), bool(when.max() <= 20.0)
+    (True, True)
+    """
+    r, alpha, a, b = (np.array(v, dtype=float) for v in np.broadcast_arrays(*np.atleast_1d(r, alpha, a, b)))
+    rate = rng.gamma(r, 1.0 / alpha)
+    leave = np.where(a > 0.0, rng.beta(np.maximum(a, 1e-300), b), 0.0)
+    return times(rng, rate, leave, np.zeros(len(r), np.bool_), np.full(len(r), float(h)))

@@ -23,6 +23,8 @@ import numpy as np
 from numba import njit
 from scipy import special
 
+from forecast.maths.bgprocess import times
+
 _TAIL = 1e-13
 
 
@@ -232,3 +234,26 @@ class Process:
         stay = np.exp(special.betaln(a, b + n) - special.betaln(a, b))
         leave = np.exp(special.betaln(a + 1.0, b + m - 1.0) - special.betaln(a, b))
         return (stay * between + np.where(n > 0.0, leave * reached, 0.0)) / all_weight
+
+    def future(
+        self, rng: np.random.Generator, shape: Any, alpha: Any, a: Any, b: Any, z: Any, h: float
+    ) -> tuple:
+        """Simulate every purchase of live customers in ``(0, h]``: which customer, and when.
+
+        Examples
+        --------
+        >>> rng, n = np.random.default_rng(0), np.full(4000, 3.0)
+        >>> who, when = Process(2).future(rng, n, 5.0, 0.8, 2.5, 0.4, 20.0)
+        >>> expected = float(Process(2).expectation(3.0, 5.0, 0.8, 2.5, 0.4, 20.0)[()])
+        >>> bool(abs(len(who) / 4000 / expected - 1.0) < 0.05), bool(when.max() <= 20.0)
+        (True, True)
+        """
+        (shape, alpha, a, b, z), _ = _columns(*np.atleast_1d(shape, alpha, a, b, z))
+        weight = np.ones((len(shape), self.k))
+        for j in range(1, self.k):
+            weight[:, j] = weight[:, j - 1] * (shape + j - 1.0) / j * z
+        share = np.cumsum(weight, axis=1) / weight.sum(axis=1, keepdims=True)
+        passed = (rng.random((len(shape), 1)) > share).sum(axis=1)
+        rate, leave = rng.gamma(shape + passed, 1.0 / alpha), rng.beta(a, b)
+        nobody = np.zeros(len(shape), np.bool_)
+        return times(rng, rate, leave, nobody, np.full(len(shape), float(h)), self.k, passed)

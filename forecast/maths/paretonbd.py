@@ -144,11 +144,8 @@ def times(
     (True, True)
     """
     T = np.asarray(T, dtype=float)
-    rate = rng.gamma(r, 1.0 / np.asarray(alpha), T.size)
-    end = rng.exponential(size=T.size) / np.maximum(rng.gamma(s, 1.0 / np.asarray(beta), T.size), 1e-300)
-    exposed = np.minimum(end, T)
-    who = np.repeat(np.arange(T.size), rng.poisson(rate * exposed))
-    return who, exposed[who] * rng.random(who.size)  # arrivals spread evenly over the time; not in order
+    who, when = paretoprocess.future(rng, np.broadcast_to(r, T.shape), alpha, s, beta, T)
+    return who, when
 
 
 def start(mean: float, variance: float) -> tuple[float, ...]:

@@ -190,6 +190,26 @@ def pmf(r: Any, alpha: Any, s: Any, beta: Any, h: Any, n: Any) -> np.ndarray:
     return _masses(r, alpha, s, beta, h, n, log_ways, _AT, _WEIGHT).reshape(spread[0].shape)
 
 
+def future(rng: np.random.Generator, r: Any, alpha: Any, s: Any, beta: Any, h: Any) -> tuple:
+    """Simulate every purchase of live customers in ``(0, h]``: which customer, and when.
+
+    Examples
+    --------
+    >>> who, when = future(np.random.default_rng(0), np.full(2000, 3.0), 10.0, 0.8, 20.0, 20.0)
+    >>> expected = float(expectation(3.0, 10.0, 0.8, 20.0, 20.0))
+    >>> bool(abs(len(who) / 2000 / expected - 1.0) < 0.05), bool(when.max() <= 20.0)
+    (True, True)
+    """
+    r, alpha, s, beta = np.broadcast_arrays(
+        *(np.asarray(v, dtype=float) for v in np.atleast_1d(r, alpha, s, beta))
+    )
+    rate = rng.gamma(r, 1.0 / alpha)
+    end = rng.exponential(size=r.size) / np.maximum(rng.gamma(s, 1.0 / beta), 1e-300)
+    exposed = np.minimum(end, h)
+    who = np.repeat(np.arange(r.size), rng.poisson(rate * exposed))
+    return who, exposed[who] * rng.random(who.size)  # spread evenly while the customer stays; not in order
+
+
 @njit(cache=True, nogil=True)
 def _discounted_stay(s: np.ndarray, x: np.ndarray) -> np.ndarray:
     """``int_0^inf e^(-x u) (1 + u)^-s du``, which is ``U(1, 2 - s, x)``, by the trapezoid rule in ``w``,
