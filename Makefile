@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks bench bench-backtesting bench-calibration bench-posterior accuracy clean
+.PHONY: demo test test-newer lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior accuracy clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto
+
+torture: $(VENV)/.tested
+	CLV_TORTURE=200 $(BIN)/python -m pytest tests/store/test_ledger.py
 
 test-newer:
 	PYTHON=$(PYTHON) bash .ci/newer
