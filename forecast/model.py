@@ -17,6 +17,7 @@ from forecast.fitting.clock import Clock
 from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.predict.calibration import NONE, Calibration
+from forecast.predict.newcomers import newcomer_table
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import purchase_histories
 from forecast.summary.histories import check_orders
@@ -234,6 +235,55 @@ class Model:
             margin=margin,
             discount_rate=discount_rate,
             draws=draws,
+            seed=seed,
+        )
+
+    def newcomers(
+        self,
+        horizon: Any = 365,
+        level: Any = (80, 95),
+        *,
+        margin: float = 1.0,
+        discount_rate: float = 0.0,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """What a customer is worth who is won on the day after ``as_of``, until an age of ``horizon``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``group, horizon_days, customers_observed, first_order_value, p_repeat,
+            expected_repeat_purchases, expected_value`` and intervals, for ``all``, each group of a model
+            with ``by=`` and a group not seen; ``expected_value`` includes the first order. See
+            :func:`forecast.predict.newcomers.newcomer_table` for each column.
+
+        Raises
+        ------
+        ArgumentError
+            When an option cannot be meant.
+        InputError
+            When an older version fitted the model, or it has covariates.
+        FitError
+            When a group's posterior has no finite mean.
+
+        Examples
+        --------
+        >>> import forecast
+        >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
+        >>> model = forecast.fit(orders, as_of="1997-09-30", purchases="bg-nbd", method="mle")
+        >>> found = model.newcomers(horizon=365)
+        >>> found[["group", "first_order_value", "expected_repeat_purchases", "expected_value"]].round(2)
+          group  first_order_value  expected_repeat_purchases  expected_value
+        0   all              32.99                       1.45           83.87
+        """
+        return newcomer_table(
+            self.clv,
+            self.provenance.get("first_orders"),
+            as_of=self.as_of,
+            days=horizon_days(horizon, self.as_of),
+            levels=level,
+            margin=margin,
+            discount_rate=discount_rate,
             seed=seed,
         )
 

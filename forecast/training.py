@@ -19,6 +19,7 @@ from forecast.predict import ClvModel
 from forecast.predict.calibration import NONE
 from forecast.predict.population import SPEND_BASES
 from forecast.summary import Histories, purchase_histories
+from forecast.summary.first_orders import first_orders
 
 
 def fit(
@@ -124,6 +125,7 @@ def fit(
         **_provenance(orders, histories, seed),
         "by": by,
         "covariates": checked,
+        "first_orders": first_orders(histories, by),
         "choice": {"candidate": choice.candidate.name, "reason": choice.reason, "table": choice.table},
         "spend": {**worth.to_dict(), "check": _spend_check(histories, found)},
     }
