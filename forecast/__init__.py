@@ -31,6 +31,11 @@ _HOMES = {
     "fit": "forecast.training",
     "load": "forecast.model",
     "Model": "forecast.model",
+    "issue": "forecast.issuing",
+    "compare": "forecast.comparing",
+    "track_record": "forecast.comparing",
+    "Comparison": "forecast.comparing",
+    "Issue": "forecast.store.ledger",
     "backtest": "forecast.evaluation.backtest",
     "Backtest": "forecast.evaluation.backtest",
     "check_model": "forecast.reports.checking",
@@ -58,12 +63,14 @@ __all__ = [
     "Backtest",
     "BetaGeoCNBD",
     "BetaGeoNBD",
+    "Comparison",
     "FitError",
     "ForecastError",
     "GammaGamma",
     "Histories",
     "History",
     "InputError",
+    "Issue",
     "Model",
     "ModelCheck",
     "ModifiedBetaGeoNBD",
@@ -75,17 +82,21 @@ __all__ = [
     "backtest",
     "cdnow",
     "check_model",
+    "compare",
     "fit",
     "from_lifetimes",
     "historical_clv",
+    "issue",
     "load",
     "prior_predictive",
     "purchase_histories",
     "read_orders",
     "sufficiency",
+    "track_record",
 ]
 
 if TYPE_CHECKING:
+    from forecast.comparing import Comparison, compare, track_record
     from forecast.datasets import cdnow
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
     from forecast.estimators import NBD, BetaGeoCNBD, BetaGeoNBD, GammaGamma, ModifiedBetaGeoNBD, ParetoNBD
@@ -93,10 +104,12 @@ if TYPE_CHECKING:
     from forecast.evaluation.priorcheck import prior_predictive
     from forecast.history import History, historical_clv
     from forecast.interop import from_lifetimes
+    from forecast.issuing import issue
     from forecast.model import Model, load
     from forecast.orders import Orders, Reconciliation, read_orders
     from forecast.orders.sufficiency import sufficiency
     from forecast.reports.checking import ModelCheck, check_model
+    from forecast.store.ledger import Issue
     from forecast.summary import Histories, purchase_histories
     from forecast.training import fit
 

@@ -129,20 +129,24 @@ def _back(end: dt.date, quarters: int, fiscal_year_start: int) -> dt.date:
     return end
 
 
-def look_back(orders: Any, known: Histories, cutoff: dt.date, end: dt.date) -> Origin:
-    """What was known at a cut, and what happened in the window after it."""
+def what_is_known(orders: Any, known: Histories, cutoff: dt.date, days: dt.timedelta) -> pd.DataFrame:
+    """Histories at a cut with what simple rules read: the window before the cut, and that of a year ago."""
     frame = known.to_frame()
-    days = end - cutoff
     past = orders.until(cutoff)
     previous = purchases_between(past, known, cutoff - days, cutoff)
     year = dt.timedelta(days=365)
     last_year = purchases_between(past, known, cutoff - year, cutoff - year + days)
-    frame = frame.assign(
+    return frame.assign(
         previous_purchases=previous["purchases"].to_numpy(),
         previous_value=previous["value"].to_numpy(),
         last_year_purchases=last_year["purchases"].to_numpy(),
         last_year_value=last_year["value"].to_numpy(),
     )
+
+
+def look_back(orders: Any, known: Histories, cutoff: dt.date, end: dt.date) -> Origin:
+    """What was known at a cut, and what happened in the window after it."""
+    frame = what_is_known(orders, known, cutoff, end - cutoff)
     after = purchases_between(orders, known, cutoff, end)
     actual = after.rename(columns={"purchases": "actual_purchases", "value": "actual_value"})
     return Origin(cutoff, end, frame, actual)

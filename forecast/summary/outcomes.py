@@ -87,6 +87,26 @@ def purchases_between(
     return frame.astype({"purchases": "int64", "value": "float64"})
 
 
+def purchases_in(orders: OrderTable, after: dt.date, until: dt.date) -> pd.DataFrame:
+    """Purchases in ``(after, until]`` of every customer who made one, first purchases included.
+
+    Returns
+    -------
+    DataFrame
+        ``customer_id, purchases (int64), value (float64), first_purchase (datetime64[s])``, by id.
+    """
+    frame: pd.DataFrame = orders.connection.execute(
+        f"WITH f AS (SELECT customer_id, min(order_day) AS first_purchase FROM {orders.table} GROUP BY 1) "
+        "SELECT o.customer_id, count(DISTINCT o.order_day) AS purchases, "
+        f"{_no_money(orders)} coalesce(CAST(sum(CAST(o.value AS {MONEY})) AS DOUBLE), 0) END AS value, "
+        "any_value(f.first_purchase) AS first_purchase "
+        f"FROM {orders.table} o JOIN f USING (customer_id) "
+        f"WHERE o.order_day > DATE '{after}' AND o.order_day <= DATE '{until}' "
+        "GROUP BY o.customer_id ORDER BY o.customer_id"
+    ).df()
+    return frame.astype({"purchases": "int64", "value": "float64", "first_purchase": "datetime64[s]"})
+
+
 def daily_purchases(
     orders: OrderTable, histories: Histories | None = None, *, start: Any = None, end: Any = None
 ) -> pd.DataFrame:

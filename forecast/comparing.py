@@ -1,0 +1,285 @@
+"""Compare an issued forecast with what happened, and keep the comparison beside it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast.errors import ArgumentError, StoreError
+from forecast.evaluation.settle import bridge, deciles, settle_lines
+from forecast.issuing import POLICY
+from forecast.store.ledger import Issue, append_settlement, list_issues, read_settlements
+from forecast.summary import purchases_in
+from forecast.summary.histories import check_orders
+
+MATURE_AFTER = 30  # days in which refunds of a quarter still arrive
+KEYS = ("scope", "group", "target")
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """Forecast vs actual of one quarter.
+
+    Attributes
+    ----------
+    quarter : str
+    issue : Issue
+    lines : DataFrame
+        ``quarter, scope, group, target, forecast, lo-80, hi-80, …, actual, error, hit-80, …,
+        actual_first``. Scopes are ``total``, ``cohort``, ``repeat_purchases``, the column asked for,
+        ``decile``, ``bridge`` (what each factor adds to value), ``baseline``, and the actuals of ``new
+        customers`` and ``all customers``. ``actual_first`` is what the first comparison reported.
+    mature : bool
+        Whether the orders reach far enough past the quarter for its refunds to be in.
+    notes : tuple of str
+    """
+
+    quarter: str
+    issue: Issue
+    lines: pd.DataFrame
+    mature: bool
+    notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.issue.forecast_id} with {self.quarter}: {self.sentence('value')}>"
+
+    def line(self, target: str, scope: str = "total", group: str = "all") -> dict[str, Any]:
+        """One line as a dict; empty where there is none."""
+        own = self.lines
+        own = own[(own["target"] == target) & (own["scope"] == scope) & (own["group"] == group)]
+        return {} if own.empty else {str(key): value for key, value in own.iloc[0].items()}
+
+    def sentence(self, target: str) -> str:
+        """``1,250 forecast, 1,180 came (+5.9 %), inside the 80 % interval``."""
+        own = self.line(target) or self.line("purchases")
+        level = max(float(name[4:]) for name in own if name.startswith("hit-"))
+        off = "" if own["error"] != own["error"] else f" ({own['error']:+.1%})"
+        inside = "inside" if own[f"hit-{level:g}"] else "outside"
+        text = f"{own['forecast']:,.0f} forecast, {own['actual']:,.0f} came{off}"
+        return f"{text}, {inside} the {level:g} % interval"
+
+
+def compare(
+    orders: Any, *, ledger: Any = "ledger", quarter: str = "latest", settle: bool = True
+) -> Comparison:
+    """Compare what was issued for a quarter with what happened.
+
+    Of several forecasts of a quarter the one made last is taken, and of those made on one day the one that
+    nothing supersedes.
+
+    Parameters
+    ----------
+    orders : Orders
+        Of the same shop, read the same way, and reaching to the end of the quarter.
+    ledger : path
+    quarter : str
+        ``2026Q3``, or ``latest``: the last one that is over.
+    settle : bool
+        Append the comparison to the ledger.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ArgumentError
+        When nothing was issued for the quarter, it is not over, or the orders have another currency, time
+        zone, value policy, treatment of free orders, dialect or customer id than the forecast.
+    StoreError
+        When the forecast or a settlement is damaged.
+
+    Examples
+    --------
+    >>> import tempfile, forecast
+    >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = forecast.fit(orders, "1997-12-31", purchases="bg-nbd").save(f"{folder}/models/shop")
+    ...     _ = forecast.issue(model, orders, 1, as_of="1997-12-31", ledger=f"{folder}/ledger", draws=100)
+    ...     found = compare(orders, ledger=f"{folder}/ledger")
+    >>> found.quarter, int(found.line("purchases")["actual"])
+    ('1998Q1', 656)
+    """
+    check_orders(orders)
+    issue, window, notes = _chosen(orders, ledger, quarter)
+    label, start, end = window["quarter"], *(dt.date.fromisoformat(window[k]) for k in ("start", "end"))
+    _same_policy(orders, issue)
+    before, margin = start - dt.timedelta(days=1), float(issue.content["margin"])
+    known, new = _actual(orders, issue, label, before, end, margin)
+    totals = issue.table("totals")
+    totals = totals[totals["target_end_date"] == pd.Timestamp(end)]
+    scopes = [name for name in dict.fromkeys(totals["scope"]) if name != "total"]
+    lines = settle_lines(totals, known, scopes, issue.content["levels"])
+    own = {
+        t: lines[(lines["scope"] == "total") & (lines["target"] == t)]
+        for t in ("purchases", "active", "value")
+    }
+    has_value = not own["value"].empty
+    parts = [lines]
+    if has_value:
+        forecast, actual = ({t: float(f[c].iloc[0]) for t, f in own.items()} for c in ("forecast", "actual"))
+        rows = bridge(forecast, actual)
+        parts.append(
+            pd.DataFrame({"scope": "bridge", "group": list(rows), "target": "value", "actual": rows.values()})
+        )
+    for target in ("purchases", "value") if has_value else ("purchases",):
+        tenths = deciles(known[f"expected_{target}"], known[target])
+        parts.append(tenths.assign(scope="decile", target=target))
+        total = float(known[target].sum())
+        fresh = float(new[target].sum())
+        for scope, value in (("new customers", fresh), ("all customers", fresh + total)):
+            parts.append(pd.DataFrame([{"scope": scope, "group": "all", "target": target, "actual": value}]))
+        if start == issue.as_of + dt.timedelta(days=1):
+            rules = issue.content["baselines"]
+            parts.append(pd.DataFrame(
+                [{"scope": "baseline", "group": name, "target": target, "forecast": said[target],
+                  "actual": total} for name, said in rules.items()]
+            ))  # fmt: skip
+    found = pd.concat(parts, ignore_index=True)
+    found.insert(0, "quarter", label)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = (found["forecast"] - found["actual"]) / found["actual"]
+    found["error"] = error.where(found["actual"] != 0.0)
+    mature = orders.last_day >= end + dt.timedelta(days=MATURE_AFTER)
+    if not mature:
+        notes.append(
+            f"{label} is not mature: orders reach to {orders.last_day}, refunds may still arrive until "
+            f"{end + dt.timedelta(days=MATURE_AFTER)}; compare again then"
+        )
+    found = _with_first(found, issue, label)
+    comparison = Comparison(label, issue, found, mature, tuple(notes))
+    if settle:
+        kept = found.drop(columns="actual_first")
+        append_settlement(issue, label, {
+            "actuals_as_of": orders.last_day.isoformat(), "fingerprint": orders.fingerprint,
+            "mature": mature, "lines": kept.to_dict("list"),
+        })  # fmt: skip
+    return comparison
+
+
+def track_record(ledger: Any = "ledger") -> pd.DataFrame:
+    """Every settled quarter of every forecast that nothing supersedes: as first reported, and as restated.
+
+    Returns
+    -------
+    DataFrame
+        ``quarter, forecast_id, as_of, target, forecast, lo-80, hi-80, …, actual, error, hit-80, …,
+        restated``: totals of known customers, ``actual`` as first reported, ``restated`` as last.
+
+    Raises
+    ------
+    StoreError
+        When a forecast or a settlement is damaged.
+    """
+    issues, problems = list_issues(ledger)
+    if problems:
+        raise problems[0]
+    replaced = {(one.as_of, one.content["supersedes"]) for one in issues}
+    parts = []
+    for issue in issues:
+        if (issue.as_of, issue.forecast_id) in replaced:
+            continue
+        for window in issue.content["quarters"]:
+            settled = read_settlements(issue, window["quarter"])
+            if not settled:
+                continue
+            first, last = (pd.DataFrame(one["lines"]) for one in (settled[0], settled[-1]))
+            own = first[first["scope"] == "total"].set_index("target", drop=False)
+            again = last[last["scope"] == "total"].set_index("target")["actual"]
+            parts.append(
+                own.assign(
+                    forecast_id=issue.forecast_id, as_of=issue.as_of, restated=again.reindex(own.index)
+                )
+            )
+    if not parts:
+        return pd.DataFrame(
+            columns=["quarter", "forecast_id", "as_of", "target", "forecast", "actual", "error"]
+        )
+    found = pd.concat(parts, ignore_index=True)
+    names = ["quarter", "forecast_id", "as_of", "target"]
+    return found[[*names, *(n for n in found if n not in (*names, "scope", "group"))]]
+
+
+def _chosen(orders: Any, ledger: Any, quarter: str) -> tuple[Issue, dict[str, Any], list[str]]:
+    """The issue and its quarter; damaged issues are noted and never taken."""
+    issues, problems = list_issues(ledger)
+    notes = [str(problem) for problem in problems]
+    if not issues:
+        raise (
+            problems[0]
+            if problems
+            else StoreError(
+                "there is no issued forecast",
+                where=str(Path(ledger)),
+                advice="Issue one: forecast issue ORDERS --model NAME.",
+            )
+        )
+    replaced = {(one.as_of, one.content["supersedes"]) for one in issues}
+    offered = [
+        (window["end"], issue.as_of, issue.forecast_id, issue, window)
+        for issue in issues
+        if (issue.as_of, issue.forecast_id) not in replaced
+        for window in issue.content["quarters"]
+        if not window["partial"]
+    ]
+    over = [one for one in offered if one[0] <= orders.last_day.isoformat()]
+    wanted = [
+        one for one in (over if quarter == "latest" else offered) if quarter in ("latest", one[4]["quarter"])
+    ]
+    if not wanted:
+        labels = sorted({one[4]["quarter"] for one in offered})
+        raise ArgumentError(
+            "no quarter that was forecast is over"
+            if quarter == "latest"
+            else f"nothing was issued for {quarter}",
+            where=f"orders reach to {orders.last_day}",
+            advice=f"Forecast are: {', '.join(labels) or 'none'}.",
+        )
+    end, _, _, issue, window = max(wanted, key=lambda one: one[:3])
+    if end > orders.last_day.isoformat():
+        raise ArgumentError(
+            f"{window['quarter']} is not over: it ends on {end}, the orders reach to {orders.last_day}",
+            advice="Compare when the orders reach to its end.",
+        )
+    return issue, window, notes
+
+
+def _same_policy(orders: Any, issue: Issue) -> None:
+    told = {**issue.content["policy"], "customer_id": issue.content["identity"]}
+    now = {**{key: getattr(orders, key) for key in POLICY}, "customer_id": orders.mapping.get("customer_id")}
+    changed = [key for key in told if told[key] != now[key]]
+    if changed:
+        key = changed[0]
+        raise ArgumentError(
+            f"the forecast was issued with {key} {told[key]!r}, these orders have {now[key]!r}",
+            where=f"{issue.path}",
+            advice="Read the orders as they were read then; forecasts of another policy are not comparable.",
+        )
+
+
+def _actual(
+    orders: Any, issue: Issue, label: str, after: dt.date, until: dt.date, margin: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What customers known at the issue did, in its order, and what all others did."""
+    each = issue.table("customers")
+    each = each[each["quarter"] == label].reset_index(drop=True)
+    happened = purchases_in(orders, after, until)
+    happened["value"] *= margin
+    both = each.merge(happened[["customer_id", "purchases", "value"]], on="customer_id", how="left")
+    both = both.fillna({"purchases": 0, "value": 0.0})
+    new = happened[~happened["customer_id"].isin(each["customer_id"])]
+    return both, new
+
+
+def _with_first(found: pd.DataFrame, issue: Issue, label: str) -> pd.DataFrame:
+    """Beside each actual what was reported first."""
+    settled = read_settlements(issue, label)
+    if not settled:
+        return found.assign(actual_first=found["actual"])
+    first = pd.DataFrame(settled[0]["lines"]).set_index(list(KEYS))["actual"].rename("actual_first")
+    return found.merge(first, how="left", left_on=list(KEYS), right_index=True)

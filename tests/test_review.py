@@ -1,0 +1,199 @@
+"""Issue, wait, compare: a replay on CDNOW, sums that hold, refusals, and a past that cannot be changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import forecast
+from forecast.comparing import compare, track_record
+from forecast.errors import ArgumentError, StoreError
+from forecast.issuing import TOTALS, issue
+from forecast.store.ledger import list_issues, read_settlements
+
+ENDS = ("1997-09-30", "1997-12-31", "1998-03-31")
+
+
+def read(frame: pd.DataFrame, **options: str) -> forecast.Orders:
+    return forecast.read_orders(frame, **{"currency": "USD", **options})
+
+
+def shop() -> pd.DataFrame:
+    frame = forecast.cdnow()
+    return frame.assign(channel=np.where(frame["customer_id"].str[-1].isin(list("0123")), "web", "shop"))
+
+
+@pytest.fixture(scope="module")
+def replay(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, forecast.Orders, list[forecast.Comparison]]:
+    """Three quarters: issued with what was known then, compared a quarter later."""
+    folder, orders = tmp_path_factory.mktemp("replay"), read(shop())
+    for end in ENDS:
+        model = forecast.fit(orders, end, purchases="bg-nbd").save(folder / "models" / "shop")
+        issue(model, orders, 2, as_of=end, ledger=folder / "ledger", by="channel", draws=300)
+    quarters = ("1997Q4", "1998Q1", "1998Q2")
+    return folder, orders, [compare(orders, ledger=folder / "ledger", quarter=q) for q in quarters]
+
+
+def test_customers_cohorts_channels_and_totals_add_up(
+    replay: tuple[Path, forecast.Orders, list[forecast.Comparison]],
+) -> None:
+    folder, orders, found = replay
+    issues, _ = list_issues(folder / "ledger")
+    for own in issues:
+        totals, customers = own.table("totals"), own.table("customers")
+        assert tuple(totals) == TOTALS
+        means = totals[totals["output_type"] == "mean"]
+        for (end, target), lines in means.groupby(["target_end_date", "target"]):
+            sums = lines.groupby("scope")["value"].sum()
+            assert set(sums.index) == {"total", "cohort", "repeat_purchases", "channel"}
+            assert sums.to_numpy() == pytest.approx(sums["total"], rel=1e-9)
+            label = next(q["quarter"] for q in own.content["quarters"] if q["end"] == str(end.date()))
+            if target != "active":
+                each = customers[customers["quarter"] == label][f"expected_{target}"]
+                assert each.sum() == pytest.approx(sums["total"], rel=1e-9)
+    for one in found:
+        for column in ("forecast", "actual"):
+            lines = one.lines[one.lines["scope"].isin(["total", "cohort", "repeat_purchases", "channel"])]
+            sums = lines.groupby(["target", "scope"])[column].sum().unstack()
+            np.testing.assert_allclose(
+                sums.to_numpy(), sums[["total"]].to_numpy().repeat(4, axis=1), rtol=1e-9
+            )
+        tenths = one.lines[one.lines["scope"] == "decile"].groupby("target")["actual"].sum()
+        bridge = one.lines[one.lines["scope"] == "bridge"]["actual"].sum()
+        value = one.line("value")
+        assert tenths["value"] == pytest.approx(value["actual"], abs=0.005)
+        assert bridge == pytest.approx(value["actual"] - value["forecast"], abs=0.005)
+    daily = orders.to_frame()
+    inside = daily[(daily["order_day"] > "1997-12-31") & (daily["order_day"] <= "1998-03-31")]
+    whole = found[1].line("value", "all customers")["actual"]
+    assert whole == pytest.approx(inside["value"].sum(), abs=0.005)
+
+
+def test_the_last_forecast_before_the_quarter_is_taken(
+    replay: tuple[Path, forecast.Orders, list[forecast.Comparison]],
+) -> None:
+    folder, _, found = replay
+    assert [str(one.issue.as_of) for one in found] == list(ENDS)
+    assert [one.issue.forecast_id for one in found] == ["shop-1", "shop-2", "shop-3"]
+    assert found[1].line("purchases")["actual"] == 656
+    errors = [one.line("purchases")["error"] for one in found]
+    assert np.abs(errors).mean() < 0.25
+    assert found[0].mature
+    assert not found[2].mature
+    assert "1998Q2 is not mature" in found[2].notes[0]
+    rules = found[0].lines[found[0].lines["scope"] == "baseline"]
+    assert {"naive", "hiatus", "formula", "global-mean"} <= set(rules["group"])
+    record = track_record(folder / "ledger")
+    assert record[record["target"] == "value"]["quarter"].tolist() == ["1997Q4", "1998Q1", "1998Q2"]
+    assert "came" in found[0].sentence("value")
+    assert "shop-1 with 1997Q4" in repr(found[0])
+
+
+def test_what_comes_later_cannot_reach_an_issue(
+    replay: tuple[Path, forecast.Orders, list[forecast.Comparison]], tmp_path: Path
+) -> None:
+    frame = shop()
+    later = frame["order_date"] > ENDS[1]
+    changed = frame.assign(value=np.where(later, 999.0, frame["value"])).drop(index=frame.index[later][::3])
+    orders = read(changed)
+    model = forecast.fit(orders, ENDS[1], purchases="bg-nbd").save(tmp_path / "models" / "shop")
+    again = issue(model, orders, 2, as_of=ENDS[1], ledger=tmp_path / "ledger", by="channel", draws=300)
+    first = next(own for own in list_issues(replay[0] / "ledger")[0] if str(own.as_of) == ENDS[1])
+    for name in ("customers", "totals"):
+        pd.testing.assert_frame_equal(again.table(name), first.table(name))
+
+
+@pytest.fixture
+def issued(tmp_path: Path) -> tuple[Path, forecast.Model, forecast.Orders]:
+    orders = read(forecast.cdnow())
+    model = forecast.fit(orders, ENDS[1], purchases="bg-nbd", method="mle").save(tmp_path / "models" / "shop")
+    issue(model, orders, 1, as_of=ENDS[1], ledger=tmp_path / "ledger", draws=50)
+    return tmp_path / "ledger", model, orders
+
+
+def test_a_late_refund_restates_and_the_first_report_stays(
+    issued: tuple[Path, forecast.Model, forecast.Orders],
+) -> None:
+    ledger, _, orders = issued
+    first = compare(orders, ledger=ledger)
+    frame = forecast.cdnow()
+    inside = (frame["order_date"] > ENDS[1]) & (frame["order_date"] <= ENDS[2])
+    refunded = frame.assign(value=np.where(inside, frame["value"] * 0.9, frame["value"]))
+    second = compare(read(refunded), ledger=ledger)
+    line = second.line("value")
+    assert line["actual_first"] == pytest.approx(first.line("value")["actual"])
+    assert line["actual"] == pytest.approx(0.9 * line["actual_first"], rel=1e-9)
+    assert [one["number"] for one in read_settlements(first.issue, "1998Q1")] == [1, 2]
+    record = track_record(ledger).set_index("target").loc["value"]
+    assert record["restated"] == pytest.approx(0.9 * record["actual"], rel=1e-9)
+    compare(orders, ledger=ledger, settle=False)
+    assert len(read_settlements(first.issue, "1998Q1")) == 2
+
+
+def test_a_correction_names_what_it_supersedes(issued: tuple[Path, forecast.Model, forecast.Orders]) -> None:
+    ledger, model, orders = issued
+    with pytest.raises(ArgumentError, match=r"issued already: .*--supersedes shop-1"):
+        issue(model, orders, 1, as_of=ENDS[1], ledger=ledger, draws=50)
+    with pytest.raises(ArgumentError, match=r"no forecast 'shop-9' .* Those of that day are: shop-1"):
+        issue(model, orders, 1, as_of=ENDS[1], ledger=ledger, supersedes="shop-9", draws=50)
+    right = issue(model, orders, 1, as_of=ENDS[1], ledger=ledger, supersedes="shop-1", margin=0.4, draws=50)
+    assert right.forecast_id == "shop-1-r2"
+    found = compare(orders, ledger=ledger)
+    assert found.issue.forecast_id == "shop-1-r2"
+    all_money = orders.to_frame()
+    inside = all_money[(all_money["order_day"] > ENDS[1]) & (all_money["order_day"] <= ENDS[2])]
+    assert found.line("value", "all customers")["actual"] == pytest.approx(0.4 * inside["value"].sum())
+    assert set(track_record(ledger)["forecast_id"]) == {"shop-1-r2"}
+
+
+def test_what_is_refused(issued: tuple[Path, forecast.Model, forecast.Orders], tmp_path: Path) -> None:
+    ledger, model, orders = issued
+    frame = forecast.cdnow()
+    for options, key in (({"currency": "EUR"}, "currency"), ({"timezone": "UTC"}, "timezone"),
+                         ({"zero_value": "drop"}, "zero_value")):  # fmt: skip
+        with pytest.raises(ArgumentError, match=rf"issued with {key} .* not comparable"):
+            compare(read(frame, **options), ledger=ledger)
+    with pytest.raises(ArgumentError, match=r"1998Q1 is not over: .* reach to 1998-03-30"):
+        compare(orders.until(dt.date(1998, 3, 30)), ledger=ledger, quarter="1998Q1")
+    with pytest.raises(ArgumentError, match="no quarter that was forecast is over"):
+        compare(orders.until(dt.date(1998, 3, 30)), ledger=ledger)
+    with pytest.raises(ArgumentError, match=r"nothing was issued for 1999Q1.*Forecast are: 1998Q1"):
+        compare(orders, ledger=ledger, quarter="1999Q1")
+    with pytest.raises(StoreError, match="there is no issued forecast"):
+        compare(orders, ledger=tmp_path / "empty")
+    with pytest.raises(ArgumentError, match="the model is not saved"):
+        issue(forecast.fit(orders, ENDS[1], purchases="nbd", method="mle"), orders, ledger=ledger)
+    with pytest.raises(ArgumentError, match="fitted with currency 'USD', these orders have 'EUR'"):
+        issue(model, read(frame, currency="EUR"), ledger=ledger)
+    (ledger / ENDS[1] / "shop-1" / "customers.parquet").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"changed after it was issued.*customers\.parquet"):
+        compare(orders, ledger=ledger)
+    with pytest.raises(StoreError, match="changed after it was issued"):
+        track_record(ledger)
+
+
+def test_a_day_within_a_quarter_and_a_log_without_money(tmp_path: Path) -> None:
+    orders = forecast.read_orders(forecast.cdnow().drop(columns="value"), mapping={"value": None})
+    model = forecast.fit(orders, "1998-02-10", purchases="bg-nbd", method="mle").save(
+        tmp_path / "models" / "shop"
+    )
+    own = issue(model, orders, 1, as_of="1998-02-10", ledger=tmp_path / "ledger", draws=50)
+    assert [(q["quarter"], q["partial"]) for q in own.content["quarters"]] == [
+        ("1998Q1", True),
+        ("1998Q2", False),
+    ]
+    assert set(own.table("totals")["target"]) == {"purchases", "active"}
+    found = compare(orders, ledger=tmp_path / "ledger")
+    assert found.quarter == "1998Q2"
+    assert found.line("value") == {}
+    assert "came" in repr(found)
+    fiscal = issue(
+        model, orders, 1, as_of="1998-02-10", ledger=tmp_path / "other", fiscal_year_start=2, draws=50
+    )
+    assert [q["quarter"] for q in fiscal.content["quarters"]] == ["FY1999Q1", "FY1999Q2"]
