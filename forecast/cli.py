@@ -159,6 +159,20 @@ def build_parser() -> argparse.ArgumentParser:
     _add_models(score)
     _add_output(score)
 
+    newcomers = command(
+        "newcomers", "What a customer is worth who is not one yet, from the first order on; by group.",
+        "forecast newcomers --model shop --horizon 365 --out newcomers.csv",
+    )  # fmt: skip
+    newcomers.add_argument("--model", required=True, metavar="NAME[@VERSION]", help="a saved model")
+    newcomers.add_argument("--horizon", default="365", help="days after the first order (default: 365)")
+    newcomers.add_argument("--level", default="80,95", help="interval levels in percent (default: 80,95)")
+    newcomers.add_argument("--discount-rate", type=float, default=0.0, help="annual, a share (default: 0.0)")
+    newcomers.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    newcomers.add_argument("--out", required=True, metavar="FILE", help="write .csv, .parquet or .json")
+    _add_money(newcomers)
+    _add_models(newcomers)
+    _add_output(newcomers)
+
     backtest = command(
         "backtest", "Compare models and simple rules on rolling origins.",
         "forecast backtest orders.csv --horizon 1Q --origins 4 --out backtest",
@@ -248,6 +262,11 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         if o.action == "alias":
             return pipeline.models_alias(o.reference, o.alias, o.models)
         return pipeline.models_list(o.models)
+    if o.command == "newcomers":
+        return pipeline.newcomers(
+            o.model, out=o.out, models=o.models, horizon=o.horizon, level=o.level, margin=o.margin,
+            discount_rate=o.discount_rate, seed=o.seed,
+        )  # fmt: skip
     if progress is not None:
         progress("reading orders", 0, 0)
     orders = _read(o)

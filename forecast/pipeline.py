@@ -33,6 +33,7 @@ from forecast.reports.terminal import (
     board_lines,
     history_lines,
     model_lines,
+    newcomer_lines,
     parameter_lines,
     portfolio_lines,
     span_line,
@@ -284,6 +285,33 @@ def score(
     span = span_line(periods)
     spans = [] if span is None else [f"  horizon: {span}"]
     return Outcome(data, [head, *spans, *told, *_noted(notes), f"Wrote {out}"])
+
+
+def newcomers(
+    model: str, *, out: Any, models: Any = "models", horizon: Any = 365, seed: int = 0, **options: Any
+) -> Outcome:
+    """What a customer is worth who is not one yet, with a saved model; it reads no orders."""
+    parse_reference(model)
+    protect([out])
+    own = load(Path(models) / model)
+    table = own.newcomers(horizon, seed=seed, **options)
+    write_table(table, out)
+    days, name = int(table["horizon_days"].iloc[0]), f"{own.name}@{own.version}"
+    head = (
+        f"A customer won on the day after {own.as_of}, until {days} days after the first order, model {name}"
+    )
+    told = newcomer_lines(table, check_levels(options.get("level", (80, 95))), own.provenance["currency"])
+    parts = (own.purchases, own.spend)
+    notes = [f"{f.spec.title} {f.verdict}." for f in parts if f is not None and not f.verdict.converged]
+    data = {
+        "model": name,
+        "as_of": own.as_of,
+        "horizon_days": days,
+        "notes": notes,
+        "newcomers": table.to_dict("records"),
+        "out": str(out),
+    }
+    return Outcome(data, [head, *told, *_noted(notes), f"Wrote {out}"])
 
 
 def backtest(

@@ -17,7 +17,7 @@ from forecast import pipeline
 from forecast.cli import build_parser, main
 from forecast.reports import writing
 
-COMMANDS = ["demo", "check", "history", "fit", "score", "backtest", "models"]
+COMMANDS = ["demo", "check", "history", "fit", "score", "newcomers", "backtest", "models"]
 
 
 @pytest.fixture(scope="module")

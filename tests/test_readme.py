@@ -69,10 +69,22 @@ def test_links_and_pictures_exist() -> None:
 def test_the_score_table_names_real_columns() -> None:
     from forecast.predict import SCORE_COLUMNS
 
-    named = re.findall(r"^\| `([^`]+)`", README.split("## What a score row says")[1], re.MULTILINE)
+    section = README.split("## What a score row says")[1].split("\n## ")[0]
+    named = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
     for cell in named:
         for column in cell.split(", "):
             assert column in SCORE_COLUMNS or "-lo-" in column or "-hi-" in column or column == "...", column
+
+
+def test_the_newcomers_table_names_real_columns() -> None:
+    section = README.split("## What a customer is worth whom you have not won yet")[1].split("\n## ")[0]
+    orders = forecast.read_orders(forecast.cdnow("sample"), currency="USD")
+    columns = set(forecast.fit(orders, "1997-09-30", purchases="bg-nbd", method="mle").newcomers())
+    named = {
+        column for cell in re.findall(r"^\| `([^`]+)`", section, re.MULTILINE) for column in cell.split(", ")
+    }
+    assert named - {"..."} <= columns
+    assert {name for name in columns if "-lo-" not in name and "-hi-" not in name} - {"group"} <= named
 
 
 def test_the_readme_promises_only_options_that_exist() -> None:

@@ -110,6 +110,31 @@ def portfolio_lines(lines: pd.DataFrame, levels: tuple[float, ...], currency: st
     return told
 
 
+def newcomer_lines(table: pd.DataFrame, levels: tuple[float, ...], currency: str | None) -> list[str]:
+    """What the next customer is worth, a line each group.
+
+    Examples
+    --------
+    >>> row = {"group": "all", "customers_observed": 705, "p_repeat": 0.5, "expected_repeat_purchases": 1.25}
+    >>> newcomer_lines(pd.DataFrame([row]), (), "EUR")
+    ['  all: 1.25 repeat purchases, 50 % buy again; 705 customers observed']
+    """
+    told = []
+    for row in table.to_dict("records"):
+        repeats = f"{row['expected_repeat_purchases']:.2f} repeat purchases, {row['p_repeat']:.0%} buy again"
+        text = repeats.replace("%", " %")
+        if "expected_value" in row:
+            spans = "; ".join(
+                f"{label} % of newcomers {money(row[f'value-lo-{label}'], currency)} to "
+                f"{money(row[f'value-hi-{label}'], currency)}"
+                for label in map(level_label, levels)
+            )
+            value, first = (money(row[name], currency) for name in ("expected_value", "first_order_value"))
+            text = f"value {value} ({spans}), first order {first}, {text}"
+        told.append(f"  {row['group']}: {text}; {row['customers_observed']:,} customers observed")
+    return told
+
+
 def board_lines(found: Backtest) -> list[str]:
     """The board for a terminal: one line a model, totals of orders and value."""
     table = found.summary()
