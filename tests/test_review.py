@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pandas as pd
 import pytest
 
 import forecast
+from forecast.cli import main
 from forecast.comparing import compare, track_record
 from forecast.errors import ArgumentError, StoreError
 from forecast.issuing import TOTALS, issue
+from forecast.reviewing import COMPARE_FILES
 from forecast.store.ledger import list_issues, read_settlements
 
 ENDS = ("1997-09-30", "1997-12-31", "1998-03-31")
@@ -176,6 +179,46 @@ def test_what_is_refused(issued: tuple[Path, forecast.Model, forecast.Orders], t
         compare(orders, ledger=ledger)
     with pytest.raises(StoreError, match="changed after it was issued"):
         track_record(ledger)
+
+
+def test_the_shell_issues_and_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, models, ledger = (str(tmp_path / name) for name in ("o.csv", "models", "ledger"))
+    shop().to_csv(log, index=False)
+    common = [log, "--currency", "USD"]
+    fit = ["fit", *common, "--models", models, "--name", "shop", "--purchases", "bg-nbd", "--as-of", ENDS[1]]
+    assert main([*fit, "--quiet"]) == 0
+    freeze = ["issue", *common, "--models", models, "--model", "shop", "--as-of", ENDS[1], "--ledger", ledger]
+    assert main([*freeze, "--quarters", "2", "--by", "channel"]) == 0
+    said = capsys.readouterr().out
+    assert "Issued shop-1 from 1997-12-31 for 2,357 known customers" in said
+    assert main([*freeze, "--quiet"]) == 1
+    assert "--supersedes shop-1" in capsys.readouterr().err
+    look = ["compare", *common, "--ledger", ledger, "--quarter", "1998Q1"]
+    assert main([*look, "--out", str(tmp_path / "review")]) == 0
+    said = capsys.readouterr().out
+    assert "In 1998Q1 known customers made 656 purchases" in said
+    assert {p.name for p in (tmp_path / "review").iterdir()} == set(COMPARE_FILES)
+    page = (tmp_path / "review" / "comparison.html").read_text()
+    for text in (
+        "Forecast and actual, 1998Q1",
+        "656",
+        "By channel",
+        "Track record",
+        "retention",
+        "<svg",
+        "naive",
+    ):
+        assert text in page or (text == "<svg" and "data:image" in page), text
+    assert "<script" not in page
+    frame = pd.read_parquet(tmp_path / "review" / "comparison.parquet")
+    expected = ["quarter", "scope", "group", "target", "forecast", "lo-80", "hi-80"]
+    assert list(frame)[:7] == expected
+    assert {"actual", "error", "hit-80", "actual_first"} <= set(frame)
+    assert main([*look, "--json", "--out", str(tmp_path / "one.csv")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["quarter"], told["forecast_id"], told["mature"]) == ("1998Q1", "shop-1", True)
+    assert main([*look, "--out", log]) == 1
+    assert "would overwrite an input" in capsys.readouterr().err
 
 
 def test_a_day_within_a_quarter_and_a_log_without_money(tmp_path: Path) -> None:

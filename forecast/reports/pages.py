@@ -32,6 +32,7 @@ from forecast.reports.sections_backtest import (
     verdict,
 )
 from forecast.reports.sections_check import check_keys, check_sections
+from forecast.reports.sections_review import review_keys, review_sections, review_sentences
 from forecast.reports.sections_scores import scores_section, totals_section
 from forecast.reports.sections_shop import (
     customers_section,
@@ -271,6 +272,43 @@ def model_check_page(check: CheckNumbers, *, title: str = "Check of a model") ->
         keys=check_keys(check),
         facts=check.facts,
         sections=check_sections(check),
+    )
+
+
+def review_page(
+    lines: pd.DataFrame,
+    record: pd.DataFrame,
+    *,
+    quarter: str,
+    facts: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> str:
+    """A quarter's forecast beside what happened, for the meeting.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        As in ``Comparison.lines``.
+    record : DataFrame
+        As from ``forecast.track_record``.
+    quarter : str
+    facts : mapping
+        What the numbers rest on; ``currency`` labels amounts.
+    notes : sequence of str
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    currency = facts.get("currency")
+    return _page(
+        f"Forecast and actual, {quarter}",
+        deck="What was forecast before the quarter began, frozen then, beside what happened.",
+        keys=review_keys(lines, currency),
+        lead=[Lines(review_sentences(lines, quarter, currency))],
+        facts=facts,
+        sections=review_sections(lines, record, currency=currency, notes=notes),
     )
 
 

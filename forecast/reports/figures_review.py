@@ -1,0 +1,113 @@
+"""Figures of a quarter's review: from forecast to actual, and the track record. Black is what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from forecast.reports.canvas import BLACK, BLUE, ORANGE, QUIET, canvas, head, nothing, safe
+
+_TITLE = "From forecast to actual value"
+
+
+def bridge_data(lines: pd.DataFrame) -> pd.DataFrame:
+    """Steps from forecast to actual value: ``step, start, change``; the first and last stand on the floor.
+
+    Examples
+    --------
+    >>> rows = [("total", "all", "value", 100.0, 90.0), ("bridge", "retention", "value", np.nan, -10.0)]
+    >>> lines = pd.DataFrame(rows, columns=["scope", "group", "target", "forecast", "actual"])
+    >>> bridge_data(lines).to_dict("list")
+    {'step': ['forecast', 'retention', 'actual'], 'start': [0.0, 100.0, 0.0], 'change': [100.0, -10.0, 90.0]}
+    """
+    total = lines[(lines["scope"] == "total") & (lines["target"] == "value")].iloc[0]
+    parts = lines[lines["scope"] == "bridge"]
+    begin = total["forecast"] + np.concatenate([[0.0], np.cumsum(parts["actual"])])[:-1]
+    return pd.DataFrame(
+        {
+            "step": ["forecast", *parts["group"], "actual"],
+            "start": [0.0, *begin, 0.0],
+            "change": [total["forecast"], *parts["actual"], total["actual"]],
+        }
+    )
+
+
+def bridge(lines: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """What each factor adds to the forecast of value until it is the actual one.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        As in ``Comparison.lines``.
+    """
+    with canvas(ax) as axes:
+        if lines[lines["scope"] == "bridge"].empty:
+            return nothing(axes, _TITLE, "A total is not positive: there is no bridge.")
+        data = bridge_data(lines)
+        place = np.arange(len(data))
+        ends = {0: BLUE, len(data) - 1: BLACK}
+        for k, row in data.iterrows():
+            colour = ends.get(int(str(k)), ORANGE if row["change"] < 0 else "#009e73")
+            hatch = "//" if row["change"] < 0 else None
+            axes.bar(int(str(k)), row["change"], bottom=row["start"], width=0.62, color=colour, hatch=hatch,
+                     edgecolor="white", linewidth=0.8)  # fmt: skip
+        tops = np.maximum(data["start"], data["start"] + data["change"])
+        signs = ["", *["+"] * (len(data) - 2), ""]
+        for x, top, change, sign in zip(place, tops, data["change"], signs, strict=True):
+            axes.annotate(f"{change:{sign},.0f}".replace("-", "\u2212"), (x, top), ha="center", va="bottom",
+                          xytext=(0, 2), textcoords="offset points", fontsize=9.5)  # fmt: skip
+        low = float(np.minimum(data["start"], data["start"] + data["change"])[1:-1].min())
+        axes.set_ylim(max(0.0, low * 0.6) if low > 0 else None, float(tops.max()) * 1.08)
+        axes.set_xticks(place, [name.replace(" per ", "\nper ") for name in data["step"]])
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_ylabel("value of known customers")
+        head(axes, _TITLE)
+    return axes
+
+
+def track_record(record: pd.DataFrame, target: str, ax: Axes | None = None) -> Axes:
+    """Quarter by quarter what was forecast, with its widest interval, and what happened.
+
+    Parameters
+    ----------
+    record : DataFrame
+        As from ``forecast.track_record``.
+    target : str
+        ``purchases, active`` or ``value``.
+    """
+    title = f"Track record: {target}"
+    with canvas(ax) as axes:
+        own = record[record["target"] == target].sort_values(["quarter", "as_of"])
+        if own.empty:
+            return nothing(axes, title, "No quarter has been settled yet.")
+        place = np.arange(len(own))
+        level = max((str(name)[3:] for name in own if str(name).startswith("lo-")), key=float)
+        middle = own["forecast"].to_numpy(dtype=float)
+        sides = [middle - own[f"lo-{level}"].to_numpy(), own[f"hi-{level}"].to_numpy() - middle]
+        axes.errorbar(
+            place, middle, yerr=np.maximum(sides, 0.0), fmt="o", color=BLUE, capsize=5, elinewidth=2
+        )
+        axes.plot(place, own["actual"], linestyle="none", marker="D", color=BLACK, markersize=6)
+        restated = ((own["restated"] - own["actual"]).abs() > 0.005).to_numpy()
+        hollow: dict[str, Any] = {"linestyle": "none", "marker": "D", "color": QUIET, "fillstyle": "none"}
+        axes.plot(place[restated], own["restated"].to_numpy()[restated], **hollow)
+        axes.set_xlim(-0.6, len(own) - 0.4)
+        axes.set_ylim(0.0, None)
+        many = len(own) > 6
+        axes.set_xticks(place, [safe(label) for label in own["quarter"]])
+        axes.tick_params("x", rotation=45 if many else 0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_ylabel(f"{target} of known customers")
+        said = Line2D([], [], color=BLUE, marker="o", linewidth=2)
+        came = Line2D([], [], color=BLACK, marker="D", linestyle="none")
+        again = Line2D([], [], **hollow)
+        handles, labels = [said, came], [f"forecast, {level} %", "happened"]
+        if restated.any():
+            handles, labels = [*handles, again], [*labels, "restated"]
+        head(axes, title, handles, labels)
+    return axes
