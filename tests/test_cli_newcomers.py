@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 import forecast
 from forecast.cli import main
+from forecast.fitting.fitted import Verdict
 
 RUN = list[str]
 
@@ -68,6 +70,14 @@ def test_it_tells_a_machine(models: str, tmp_path: Path, capsys: pytest.CaptureF
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["as_of"], found["horizon_days"]) == ("shop@1", "1997-09-30", 365)
     assert [row["group"] for row in found["newcomers"]] == ["all", "app", "web", "(any other)"]
+
+
+def test_a_doubtful_model_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = forecast.fit(forecast.read_orders(forecast.cdnow("sample"), currency="USD"), purchases="bg-nbd")
+    doubt = replace(model.purchases, verdict=Verdict("doubtful", "few customers came back"))
+    replace(model, clv=replace(model.clv, purchases=doubt)).save(tmp_path / "models" / "shop")
+    assert main(command(str(tmp_path / "models"), tmp_path / "n.csv")) == 0
+    assert "Note: BG/NBD doubtful: few customers came back." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from forecast.fitting.design import OTHER
 from forecast.maths import gammagamma
 from forecast.periods import check_discount_rate, check_levels, check_margin, check_seed, level_label
 from forecast.predict.population import ClvModel, Customers, log_p_alive
-from forecast.predict.tables import expected_and_discount, gathered, tail_table
+from forecast.predict.tables import Pairs, expected_and_discount, gathered, tail_table
 from forecast.summary.first_orders import FirstOrders
 
 ROUNDS = 256  # joint draws of the parameters
@@ -167,6 +167,7 @@ class _Lines:
     model: ClvModel
     first: FirstOrders
     customers: Customers
+    pairs: Pairs
     ahead: Callable[[float], float]
     days: int
     rate: float
@@ -195,7 +196,8 @@ class _Lines:
             customers = customers.with_traits(frame, model)
         known = model.ahead(as_of)
         # Won on the day after as_of, so the first repeat purchase can come on the second.
-        return cls(model, first, customers, lambda age: known(age + 1.0) - known(1.0), days, rate)
+        pairs = customers.pairs(model.purchases)
+        return cls(model, first, customers, pairs, lambda age: known(age + 1.0) - known(1.0), days, rate)
 
     def purchases(
         self, index: int, level: float = 1.0
@@ -204,8 +206,8 @@ class _Lines:
 
         The last are ``P(N >= n)``, n = 1, 2, …, line after line, with the places where lines begin.
         """
-        fitted, rows = self.model.purchases, self.customers
-        draw, pairs = fitted.draw(index, rows.purchase_matrix), rows.pairs(fitted)
+        fitted, rows, pairs = self.model.purchases, self.customers, self.pairs
+        draw = fitted.draw(index, rows.purchase_matrix)
         stays = np.exp(log_p_alive(fitted, draw, rows))
 
         def ahead(age: float) -> float:
@@ -237,7 +239,7 @@ class _Lines:
         blank = gammagamma.expected_value(p, q, gamma, n=0.0, m=0.0)
         if not self.first_tells:
             return np.asarray(blank)
-        chance, paid = self.first.paid()
+        chance, paid = self.first.paid
         return chance * p * gamma / (p + q - 1.0) + p * paid * factor / (p + q - 1.0) + (1.0 - chance) * blank
 
 

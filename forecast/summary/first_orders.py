@@ -7,6 +7,7 @@ whole, since a handful of orders says little of the next one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -231,6 +232,7 @@ class FirstOrders:
         """Share of each line among the customers observed."""
         return self.customers / max(int(self.customers.sum()), 1)
 
+    @cached_property
     def paid(self) -> tuple[np.ndarray, np.ndarray]:
         """Chance that the value is above 0, and the mean of ``max(value, 0)``, by line."""
         chance = [float(w @ (v > 0)) for v, w in zip(self.values, self.weights, strict=True)]
@@ -250,10 +252,14 @@ class FirstOrders:
 
     def draw(self, rng: np.random.Generator, line: np.ndarray) -> np.ndarray:
         """One value for each entry of ``line``."""
+        edges, lasts, values = self._ladder
+        return values[np.minimum(np.searchsorted(edges, line + rng.random(len(line))), lasts[line])]
+
+    @cached_property
+    def _ladder(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distributions end to end: where each value's chance ends, lines' last places, the values."""
         edges = np.concatenate([k + np.cumsum(w) for k, w in enumerate(self.weights)])
-        sizes = np.cumsum([len(w) for w in self.weights])
-        place = np.searchsorted(edges, line + rng.random(len(line)))
-        return np.concatenate(self.values)[np.minimum(place, sizes[line] - 1)]
+        return edges, np.cumsum([len(w) for w in self.weights]) - 1, np.concatenate(self.values)
 
 
 def _group_means(

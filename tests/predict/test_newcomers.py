@@ -122,6 +122,52 @@ def test_intervals_cover_customers_won_later() -> None:
     assert narrow["value-hi-95"] < found["value-hi-95"]
 
 
+def test_customers_of_a_real_shop_who_were_left_out() -> None:
+    """CDNOW: half the customers teach, the other half are newcomers; a year after each one's first order."""
+    frame = forecast.cdnow("master").assign(order_date=lambda f: pd.to_datetime(f["order_date"]))
+    taught = frame["customer_id"].astype(int) % 2 == 0
+    found = forecast.fit(forecast.read_orders(frame[taught], currency="USD"), purchases="bg-nbd").newcomers(
+        365
+    )
+    rest = frame[~taught]
+    age = rest["order_date"] - rest.groupby("customer_id")["order_date"].transform("min")
+    value = rest[age <= pd.Timedelta(days=365)].groupby("customer_id")["value"].sum()
+    line = found.iloc[0]
+    assert line["expected_value"] == pytest.approx(value.mean(), rel=0.1)
+    for level, slack in ((80, 0.04), (95, 0.02)):
+        inside = (line[f"value-lo-{level}"] <= value) & (value <= line[f"value-hi-{level}"])
+        assert inside.mean() == pytest.approx(level / 100, abs=slack)
+
+
+def test_a_fitted_shop_covers_customers_won_later() -> None:
+    """Everything estimated: parameters, spend, first orders; days and orders as a shop writes them."""
+    rng = np.random.default_rng(4)
+    size, h = 3000, 180
+    start = rng.integers(0, 500, size)
+    nu = rng.gamma(Q, 1.0 / GAMMA, size)
+    who, when = bgnbd.times(rng, np.full(size, 700.0) - start, *THETA)
+    customer = np.concatenate([np.arange(size), who])
+    day = np.concatenate([start, start[who] + np.maximum(np.ceil(when), 1)]).astype(int)
+    value = rng.gamma(P, 1.0 / nu[customer])
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{c}" for c in customer],
+            "order_date": np.datetime64("2023-01-01") + day,
+            "value": value,
+        }
+    )
+    taught = customer < 1500
+    orders = forecast.read_orders(frame[taught])
+    line = forecast.fit(orders, purchases="bg-nbd", spend="all").newcomers(h).iloc[0]
+    won = ~taught & (day - start[customer] <= h)
+    truth = np.bincount(customer[won] - 1500, value[won], minlength=1500)
+    for level in (80, 95):
+        inside = (line[f"value-lo-{level}"] <= truth) & (truth <= line[f"value-hi-{level}"])
+        assert inside.mean() == pytest.approx(level / 100, abs=0.04)
+    error = 3.0 * truth.std() / np.sqrt(len(truth))
+    assert line["expected_value-lo-95"] - error < truth.mean() < line["expected_value-hi-95"] + error
+
+
 def test_the_means_limits_cover_the_true_mean() -> None:
     """Only the first order's mean is unsure here: 60 shops of 150 customers, and 80 % of them hit."""
     rng = np.random.default_rng(2)
