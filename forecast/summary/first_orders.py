@@ -130,8 +130,9 @@ def shrunk_means(count: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> Shrunk:
     Notes
     -----
     With ``s^2`` the variance within groups, pooled, ``t^2`` the variance between them by moments, at
-    least 0, and ``v_g = s^2 / n_g``: ``own_share_g = t^2 / (t^2 + v_g)``, the centre is the mean of groups
-    weighted by ``1 / (t^2 + v_g)``, and the error given the centre has variance ``own_share_g v_g``.
+    least 0, and ``v_g = s^2 / n_g``: ``own_share_g = t^2 / (t^2 + v_g)``, and the centre is the mean of
+    groups weighted by ``1 / (t^2 + v_g)``, which keeps the sum over customers. The error given the centre
+    has variance ``own_share_g v_g``.
 
     References
     ----------
@@ -173,7 +174,7 @@ class FirstOrders:
         Groups; empty where there are none.
     customers : ndarray of int, shape (L,)
     mean : ndarray, shape (L,)
-        Expected value. Groups' means are scaled by one factor so that customers times means add up.
+        Expected value. Shrinkage keeps the sum: customers times groups' means add up to the whole.
     sd, common_sd : ndarray, shape (L,)
         Error of the mean: a part of its own, and one that lines have in common.
     values, weights : list of ndarray
@@ -276,10 +277,7 @@ def _group_means(
     sd = np.full(len(groups) + 1, np.sqrt(found.between))
     places = np.flatnonzero(known)
     mean[places], sd[places], share[places] = found.mean, found.sd, found.own_share
-    weighed = float(columns[0] @ found.mean)
-    total = whole["mean"] * float(columns[0].sum())
-    factor = total / weighed if total > 0 and weighed > 0 else 1.0
-    return mean * factor, sd * factor, (1.0 - share) * found.centre_sd * factor
+    return mean, sd, (1.0 - share) * found.centre_sd
 
 
 def _mixed(line: dict[str, Any], whole: dict[str, Any], target: float) -> tuple[np.ndarray, np.ndarray]:

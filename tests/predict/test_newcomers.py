@@ -335,6 +335,36 @@ def test_shrinkage_follows_its_formula() -> None:
     assert noisy.mean == pytest.approx(np.full(2, 10.5))  # no more apart than chance: one mean
 
 
+def test_shrinkage_keeps_the_sum() -> None:
+    n, m, s = (
+        np.array([80.0, 9.0, 2.0, 31.0]),
+        np.array([10.0, 30.0, 60.0, 5.0]),
+        np.array([8.0, 12.0, 10.0, 3.0]),
+    )
+    found = shrunk_means(n, m, s)
+    assert abs(found.mean - m).max() > 1.0
+    assert n @ found.mean == pytest.approx(n @ m, rel=1e-12)
+
+
+def test_groups_that_share_one_mean_share_its_error() -> None:
+    """Independent errors would cancel in the whole, which would then look surer than its customers make it."""
+    values = np.tile(FIRST[:400], 2)
+    first = FirstOrders.from_dict(describe_first_orders(values, np.repeat(["a", "b"], 400), "channel"))
+    factors = first.factors(np.random.default_rng(0), 20_000)
+    assert np.ptp(factors, axis=1).max() < 1e-9
+    assert (factors @ first.shares).std() == pytest.approx(
+        values.std() / values.mean() / np.sqrt(800), rel=0.05
+    )
+
+
+def test_one_newcomer_of_an_unknown_group_is_less_sure_than_any() -> None:
+    groups = np.arange(4000) % 8
+    values = FIRST / FIRST.mean() * 10.0 * 1.5**groups
+    found = table(GIVEN, describe_first_orders(values, groups.astype(str), "channel"), days=1, levels=80)
+    ratio = (found["value-hi-80"] / found["value-lo-80"]).set_axis(found["group"])
+    assert ratio[OTHER] > 1.3 * ratio[[str(g) for g in range(8)]].max()
+
+
 def test_shrunk_means_are_nearer_to_the_truth() -> None:
     rng = np.random.default_rng(9)
     n = rng.integers(2, 60, 200).astype(float)
