@@ -16,7 +16,8 @@ from forecast.summary.histories import Histories, ident
 
 MOST_VALUES = 100
 LEAST_CUSTOMERS = 5  # behind each kept value: a model must not give a single customer's order away
-OWN_SHAPE = 50.0  # customers from which on a group's own distribution outweighs that of the whole
+LEAST_VALUES = 4  # of a group that tells how first orders vary
+OWN_SHAPE = 50.0  # customers from which on a group's own distribution outweighs that of all
 
 
 def first_orders(histories: Histories, by: str | None = None) -> dict[str, Any]:
@@ -223,7 +224,8 @@ class FirstOrders:
             alike = np.full(len(shape), 1.0 / len(shape))
             return cls(None, (), customers, np.array([whole["mean"]]), error, 0.0 * error, [shape], [alike])
         mean, sd, common = _group_means(groups, whole)
-        pairs = [_mixed(line, whole, target) for line, target in zip(lines, mean, strict=True)]
+        shared = _shape_within(groups, whole)
+        pairs = [_mixed(line, shared, target) for line, target in zip(lines, mean, strict=True)]
         return cls(
             data["by"], names, customers, mean, sd, common, [p[0] for p in pairs], [p[1] for p in pairs]
         )
@@ -280,13 +282,28 @@ def _group_means(
     return mean, sd, (1.0 - share) * found.centre_sd
 
 
-def _mixed(line: dict[str, Any], whole: dict[str, Any], target: float) -> tuple[np.ndarray, np.ndarray]:
-    """A group's distribution: its own where it is large, else the whole's, both with the group's mean."""
+def _shape_within(groups: list[dict[str, Any]], whole: dict[str, Any]) -> dict[str, Any]:
+    """How first orders vary within groups, around 1; the whole's own shape would count the groups twice."""
+    large = [g for g in groups if len(g["values"]) >= LEAST_VALUES and g["mean"] > 0]
+    if not large:
+        return whole
+    values = np.concatenate([np.array(g["values"]) / g["mean"] for g in large])
+    weights = np.concatenate([np.full(len(g["values"]), g["customers"] / len(g["values"])) for g in large])
+    order = np.argsort(values, kind="stable")
+    ends = np.concatenate([[0.0], np.cumsum(weights[order])])
+    total = np.concatenate([[0.0], np.cumsum((weights * values)[order])])
+    edges = np.linspace(0.0, ends[-1], MOST_VALUES + 1)
+    shape = np.diff(np.interp(edges, ends, total)) / np.diff(edges)
+    return {"mean": float(shape.mean()), "values": shape.tolist()}
+
+
+def _mixed(line: dict[str, Any], shared: dict[str, Any], target: float) -> tuple[np.ndarray, np.ndarray]:
+    """A group's distribution: its own where it is large, else the shared one, both with the group's mean."""
     own_share = line["customers"] / (line["customers"] + OWN_SHAPE)
     if line["mean"] is None or line["mean"] <= 0.0 or target <= 0.0:
         own_share = 0.0
     parts, weights = [], []
-    for source, share in ((line, own_share), (whole, 1.0 - own_share)):
+    for source, share in ((line, own_share), (shared, 1.0 - own_share)):
         if share > 0.0:
             values = np.array(source["values"])
             parts.append(values * (target / source["mean"] if source["mean"] > 0 else 1.0))

@@ -363,6 +363,18 @@ def test_one_newcomer_of_an_unknown_group_is_less_sure_than_any() -> None:
     found = table(GIVEN, describe_first_orders(values, groups.astype(str), "channel"), days=1, levels=80)
     ratio = (found["value-hi-80"] / found["value-lo-80"]).set_axis(found["group"])
     assert ratio[OTHER] > 1.3 * ratio[[str(g) for g in range(8)]].max()
+    # The spread between groups enters once: a group not seen is about as wide as the mix of all.
+    assert ratio[OTHER] == pytest.approx(ratio["all"], rel=0.4)
+
+
+def test_a_thin_group_varies_as_groups_do_within() -> None:
+    groups = np.repeat(["dear", "poor", "thin"], [2000, 1990, 10])
+    values = FIRST * np.where(groups == "dear", 20.0, 1.0)
+    first = FirstOrders.from_dict(describe_first_orders(values, groups, "channel"))
+    drawn = first.draw(np.random.default_rng(0), np.full(20_000, 2))
+    assert np.quantile(drawn, 0.9) / np.quantile(drawn, 0.1) == pytest.approx(
+        np.quantile(FIRST, 0.9) / np.quantile(FIRST, 0.1), rel=0.25
+    )
 
 
 def test_shrunk_means_are_nearer_to_the_truth() -> None:
