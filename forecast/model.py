@@ -177,7 +177,7 @@ class Model:
         --------
         >>> import forecast
         >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
-        >>> model = forecast.fit(orders, as_of="1997-09-30", method="mle")
+        >>> model = forecast.fit(orders, as_of="1997-09-30", purchases="bg-nbd", method="mle")
         >>> scores = model.score(orders, horizon=273, as_of="1997-09-30")
         >>> round(float(scores["expected_purchases"].sum()), 2)
         1653.41
