@@ -49,12 +49,9 @@ class Effects:
 
     def shifts(self, matrix: np.ndarray, draw: int, size: int) -> np.ndarray:
         """What one draw adds to the ``size`` unconstrained parameters, shape (cells, size)."""
-        found = np.zeros((len(matrix), size))
-        for k in range(size):
-            own = self.parameter == k
-            if own.any():
-                found[:, k] = matrix[:, self.column[own]] @ (self.sign[own] * self.draws[draw, own])
-        return found
+        each = np.zeros((matrix.shape[1], size))  # summed by column first: a table of cells is not copied
+        np.add.at(each, (self.column, self.parameter), self.sign * self.draws[draw])
+        return matrix @ each
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
