@@ -585,10 +585,9 @@ def goals(found: dict[str, Found], names: tuple[str, ...]) -> list[Goal]:
         )
 
     def worst_spend(name: str) -> float:
-        each = [own.spend[own.spend["model"] == name].mean(numeric_only=True) for own in found.values()]
-        return max(
-            (s["model_rmse"] / s["mean_rmse"] - 1 for s in each if s["buyers"] > 0), default=float("nan")
-        )
+        each = [own.spend[own.spend["model"] == name] for own in found.values() if len(own.spend)]
+        means = [rows.mean(numeric_only=True) for rows in each if len(rows)]
+        return max((s["model_rmse"] / s["mean_rmse"] - 1 for s in means), default=float("nan"))
 
     n, m = every["cutoff"].groupby(every["set"]).nunique().sum(), every["set"].nunique()
     goals = [

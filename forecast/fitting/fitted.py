@@ -117,14 +117,23 @@ class Fitted:
         index : ndarray of int
             For :meth:`draw`.
         weights : ndarray
-            Positive, summing to 1. They are tilted so that the mean logarithm of every parameter is that
-            of all draws, which leaves only curvature to chance.
+            Positive, summing to 1. They are tilted so that the mean logarithm of every parameter, and the
+            mean of what a typical customer is expected to do, are those of all draws.
         """
         if self.size <= most:
             return np.arange(self.size), np.full(self.size, 1.0 / self.size)
         kept = np.linspace(0, self.size - 1, most).round().astype(int)
         logs = np.log(np.array([self.draws[name] for name in self.spec.parameters]).T)
-        return kept, _tilted(logs[kept], logs.mean(axis=0), logs.std(axis=0))
+        typical = self._typical()
+        # What the logarithms do not tell of it already: two columns that say the same cannot both be kept.
+        plain = np.column_stack([np.ones(self.size), logs])
+        rest = typical - plain @ np.linalg.lstsq(plain, typical, rcond=None)[0]
+        told = np.column_stack([logs, rest]) if rest.std() > 1e-9 * abs(typical.mean()) else logs
+        return kept, _tilted(told[kept], told)
+
+    def _typical(self) -> np.ndarray:
+        named = (self.draws[name] for name in self.spec.parameters)
+        return np.asarray(self.spec.formulas.typical(*named, self.scale))
 
     def predictive_draws(self) -> tuple[np.ndarray, np.ndarray]:
         """As many draws as predictions need, with weights; see :meth:`thinned`.
@@ -132,8 +141,7 @@ class Fitted:
         A model of a million customers is sure of itself and needs few; how many are taken depends on
         the model alone, never on who is scored.
         """
-        named = (self.draws[name] for name in self.spec.parameters)
-        typical = np.asarray(self.spec.formulas.typical(*named, self.scale))
+        typical = self._typical()
         noise = float(np.std(typical) / np.mean(typical))
         least = 32 if self.effects is None else 200  # a group may be less sure than the population
         # Weights do most of the work: 128 draws give CDNOW's totals within 0.1 % of a thousand.
@@ -196,9 +204,16 @@ class Fitted:
         )
 
 
-def _tilted(points: np.ndarray, target: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Weights nearest to equal under which the points have the target mean; equal where impossible."""
-    z = (points - target) / np.where(spread > 0, spread, 1.0)
+def _tilted(points: np.ndarray, every: np.ndarray) -> np.ndarray:
+    """Weights nearest to equal under which the points have the mean of all; equal where impossible."""
+    # In uncorrelated directions of spread 1: parameters that move together are no obstacle.
+    centre, spread = every.mean(axis=0), every.std(axis=0)
+    # A constant has rounding alone.
+    spread = np.where(spread > 1e-12 * (1.0 + np.abs(centre)), spread, np.inf)
+    scaled = (every - centre) / spread
+    size, turn = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    kept = size > 1e-10
+    z = (points - centre) / spread @ (turn[:, kept] / np.sqrt(size[kept]))
     slope = np.zeros(z.shape[1])
     for _ in range(50):
         weight = np.exp(z @ slope - (z @ slope).max())
