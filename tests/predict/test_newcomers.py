@@ -261,7 +261,7 @@ def shop(seed: int = 1, sizes: tuple[int, ...] = (400, 300, 5)) -> pd.DataFrame:
             days = first + np.cumsum(1 + rng.integers(1, 90, rng.poisson(1.0)))
             level = spend * rng.gamma(6.0, 1 / 6.0)
             rows += [
-                (f"{channel}-{i}", np.datetime64("2023-01-01") + int(day), round(level * rng.gamma(5.0, 0.2) + 0.01, 2), channel)
+                (f"{channel}-{i}", np.datetime64("2023-01-01") + np.timedelta64(int(day), "D"), round(level * rng.gamma(5.0, 0.2) + 0.01, 2), channel)
                 for day in (first, *days) if day < 500
             ]  # fmt: skip
     return pd.DataFrame(rows, columns=["customer_id", "order_date", "value", "channel"])
