@@ -42,7 +42,7 @@ def test_every_line_of_python_runs(workplace: Path, monkeypatch: pytest.MonkeyPa
     scope: dict[str, object] = {}
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), scope)  # noqa: S102 - our own text
-    assert set(scope["board"]["model"]) == {"bg-nbd", "naive"}  # type: ignore[index]
+    assert set(scope["board"]["model"]) == {"bg-nbd", "naive"}
 
 
 def test_the_numbers_of_the_demo(master_orders: forecast.Orders) -> None:
@@ -96,7 +96,7 @@ def test_the_readme_promises_only_options_that_exist() -> None:
 
 def _parsers() -> list:
     top = build_parser()
-    return [top, *top._subparsers._group_actions[0].choices.values()]  # type: ignore[union-attr]
+    return [top, *top._subparsers._group_actions[0].choices.values()]
 
 
 def test_the_changelog_has_its_heading() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.periods import level_label
+
 TARGETS = ("purchases", "active", "value")
 FACTORS = ("retention", "frequency", "value per purchase")
 DECILES = 10
@@ -20,7 +22,8 @@ def level_columns(levels: Any) -> list[tuple[str, float]]:
     """Names and shares of interval ends: ``[("lo-80", 0.1), ("hi-80", 0.9)]``."""
     found = []
     for level in levels:
-        found += [(f"lo-{level:g}", 0.5 - level / 200.0), (f"hi-{level:g}", 0.5 + level / 200.0)]
+        label = level_label(level)
+        found += [(f"lo-{label}", 0.5 - level / 200.0), (f"hi-{label}", 0.5 + level / 200.0)]
     return found
 
 
@@ -77,7 +80,8 @@ def settle_lines(
         error = (found["forecast"] - found["actual"]) / found["actual"]
     found["error"] = error.where(found["actual"] != 0.0)
     for level in levels:
-        found[f"hit-{level:g}"] = found["actual"].between(found[f"lo-{level:g}"], found[f"hi-{level:g}"])
+        label = level_label(level)
+        found[f"hit-{label}"] = found["actual"].between(found[f"lo-{label}"], found[f"hi-{label}"])
     return found.reset_index()
 
 

@@ -102,10 +102,10 @@ def test_derivatives_and_text_of_the_shifted_likelihood(spec: object, compiled: 
     x = rng.poisson(1.0, 40).astype(float)
     T = rng.integers(10, 100, 40).astype(float)
     t_x = np.where(x > 0, np.floor(T * rng.random(40)), 0.0)
-    problem = purchase_problem(spec, PurchaseCounts(x, t_x, T, np.ones(40)))  # type: ignore[arg-type]
+    problem = purchase_problem(spec, PurchaseCounts(x, t_x, T, np.ones(40)))
     design = Design(tuple(learn_covariate(name, frame, np.ones(40)) for name in ("age", "country")))
-    acting = [(effect, name) for effect in spec.effects for name in ("age", "country")]  # type: ignore[attr-defined]
-    own = effect_problem(problem, np.arange(40), design.matrix(frame), place_effects(spec, design, acting))  # type: ignore[arg-type]
+    acting = [(effect, name) for effect in spec.effects for name in ("age", "country")]
+    own = effect_problem(problem, np.arange(40), design.matrix(frame), place_effects(spec, design, acting))
     if compiled:
         parts = [problem.subset(np.array([i])) for i in range(40)]
         own.cells._parts = parts
@@ -117,8 +117,8 @@ def test_derivatives_and_text_of_the_shifted_likelihood(spec: object, compiled: 
         own.effects.design, own.effects.names, own.effects.column, own.effects.parameter, own.effects.sign,
         v[None, size:],
     ).shifts(own.matrix, 0, size)  # fmt: skip
-    by_hand = spec.formulas.log_likelihood(  # type: ignore[attr-defined]
-        NUMPY, *(np.asarray(p) * f for p, f in zip(spec.natural(*moved.T), problem.factor, strict=True)),  # type: ignore[attr-defined]
+    by_hand = spec.formulas.log_likelihood(
+        NUMPY, *(np.asarray(p) * f for p, f in zip(spec.natural(*moved.T), problem.factor, strict=True)),
         x=x, t_x=t_x, T=T,
     )  # fmt: skip
     assert value + problem.shift == pytest.approx(by_hand.sum(), rel=1e-12)
@@ -167,7 +167,7 @@ def test_static_covariates_of_clvtools_on_apparel() -> None:
     design = Design(tuple(learn_covariate(name, frame, np.ones(600)) for name in ("Gender", "Channel")))
     assert [term.kind for term in design.terms] == ["flag", "flag"]
     acting = [tuple(name.split(":")) for name in effects]
-    placed = place_effects(BG_NBD, design, acting)  # type: ignore[arg-type]
+    placed = place_effects(BG_NBD, design, acting)
     problem = purchase_problem(
         BG_NBD,
         PurchaseCounts(*(frame[c].to_numpy(float) for c in ("frequency", "recency", "T")), np.ones(600)),
@@ -224,8 +224,8 @@ def test_effects_are_recovered_and_methods_agree() -> None:
 )
 def test_nuts_agrees_with_laplace_on_effects_and_groups(how: dict[str, object]) -> None:
     frame, _ = moved_by_traits(250, seed=5)
-    quick = NBD(method="laplace", **how).fit(frame)  # type: ignore[arg-type]
-    slow = NBD(method="nuts", **how).fit(frame)  # type: ignore[arg-type]
+    quick = NBD(method="laplace", **how).fit(frame)
+    slow = NBD(method="nuts", **how).fit(frame)
     assert slow.fitted_.posterior is not None
     assert slow.fitted_.extra["r_hat"] < 1.02
     ours, theirs = quick.fitted_.effects.draws, slow.fitted_.effects.draws
@@ -443,7 +443,7 @@ def orders_of_channels(seed: int = 0) -> pd.DataFrame:
 def test_groups_from_orders_to_a_saved_model_and_scores(tmp_path: Path) -> None:
     orders = forecast.read_orders(orders_of_channels(), currency="EUR")
     model = forecast.fit(orders, by="channel")
-    assert model.purchases.traits == model.spend.traits == ("channel",)  # type: ignore[union-attr]
+    assert model.purchases.traits == model.spend.traits == ("channel",)
     assert "Small groups are drawn towards it" in model.card()
     again = forecast.load(tmp_path / "shop" if model.save(tmp_path / "shop") else tmp_path)
     scores = model.score(orders, 91)

@@ -145,7 +145,7 @@ def shifted(effects: dict[str, float]) -> tuple[Any, np.ndarray]:
     """The problem with covariates on apparel, and the effects' place in it."""
     spec, frame = purchase_model("pareto-nbd"), data("apparel")
     design = Design(tuple(learn_covariate(name, frame, np.ones(600)) for name in ("Gender", "Channel")))
-    placed = place_effects(spec, design, [tuple(name.split(":")) for name in effects])  # type: ignore[misc]
+    placed = place_effects(spec, design, [tuple(name.split(":")) for name in effects])
     counts = PurchaseCounts(*(frame[c].to_numpy(float) for c in ("frequency", "recency", "T")), np.ones(600))
     matrix = design.matrix(frame)
     return effect_problem(purchase_problem(spec, counts), np.arange(600), matrix, placed), matrix

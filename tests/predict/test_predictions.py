@@ -183,7 +183,7 @@ def test_margin_and_discount_scale_value_and_its_intervals(world: dict[str, np.n
 def test_options_that_cannot_be_meant(options: dict[str, object], message: str) -> None:
     one = Customers(np.zeros(1), np.zeros(1), np.ones(1))
     with pytest.raises(ArgumentError, match=message):
-        predict_customers(ClvModel(BG), one, days=30, **options)  # type: ignore[arg-type]
+        predict_customers(ClvModel(BG), one, days=30, **options)
 
 
 def test_thinning_is_a_binomial_mixture() -> None:
