@@ -3,7 +3,7 @@
 Drop-out of the BG family happens at purchases, so on the clock ``C(day) = sum of s up to the end of day``
 the model is the plain one: recency, age and horizon become differences of ``C``. The intensity is
 ``s = exp(features @ coefficients)``, scaled to mean 1 over the four years that end at ``as_of``; features are
-harmonics of the day of the year and, where asked for, named windows such as the week of Black Friday.
+harmonics of the day of the year and named windows, such as the week of Black Friday, that move or are short.
 
 Customers and coefficients are fitted jointly by expectation-maximisation: given the coefficients the
 purchase model is fitted on the clock, given the model the repeat purchases of a day are Poisson with the
@@ -193,7 +193,7 @@ def trust_in(days: int) -> float:
 
 
 def fit_clock(
-    spec: ModelSpec, counts: DayCounts, harmonics: int = HARMONICS, windows: tuple[str, ...] = ()
+    spec: ModelSpec, counts: DayCounts, harmonics: int = HARMONICS, windows: tuple[str, ...] = tuple(WINDOWS)
 ) -> Clock:
     """The clock of a shop.
 

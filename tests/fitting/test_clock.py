@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seasonal_shop import FIRST, TRUTH, calm, christmas, days, read, simulate
 
 from forecast.errors import FitError, InputError
-from forecast.fitting.clock import LEAST_DAYS, Clock, features, fit_clock
+from forecast.fitting.clock import LEAST_DAYS, WINDOWS, Clock, features, fit_clock
 from forecast.fitting.fitted import Fitted
 from forecast.fitting.spec import BG_NBD
 from forecast.predict import ClvModel, Customers, predict_customers
@@ -257,4 +257,4 @@ def test_less_than_fourteen_months_are_refused() -> None:
 
     with pytest.raises(FitError, match=r"424 days of history cannot carry .* until there are 425 days"):
         fit_clock(BG_NBD, counts(LEAST_DAYS - 1))
-    assert fit_clock(BG_NBD, counts(LEAST_DAYS)).coefficients.shape == (16,)
+    assert fit_clock(BG_NBD, counts(LEAST_DAYS)).coefficients.shape == (16 + len(WINDOWS),)
