@@ -349,14 +349,14 @@ def times(
     return who[:size], when[:size]
 
 
-def future(rng: np.random.Generator, r: Any, alpha: Any, a: Any, b: Any, h: float) -> tuple:
+def future(rng: np.random.Generator, r: Any, alpha: Any, a: Any, b: Any, h: Any) -> tuple:
     """Simulate every purchase of live customers in ``(0, h]``.
 
     Parameters
     ----------
     r, alpha, a, b : array_like, shape (n,)
         As in :func:`expectation`; ``a = 0`` is a customer who never leaves.
-    h : float
+    h : float or array_like, shape (n,)
 
     Returns
     -------
@@ -373,4 +373,5 @@ def future(rng: np.random.Generator, r: Any, alpha: Any, a: Any, b: Any, h: floa
     r, alpha, a, b = (np.array(v, dtype=float) for v in np.broadcast_arrays(*np.atleast_1d(r, alpha, a, b)))
     rate = rng.gamma(r, 1.0 / alpha)
     leave = np.where(a > 0.0, rng.beta(np.maximum(a, 1e-300), b), 0.0)
-    return times(rng, rate, leave, np.zeros(len(r), np.bool_), np.full(len(r), float(h)))
+    until = np.ascontiguousarray(np.broadcast_to(np.asarray(h, dtype=float), r.shape))
+    return times(rng, rate, leave, np.zeros(len(r), np.bool_), until)

@@ -236,7 +236,7 @@ class Process:
         return (stay * between + np.where(n > 0.0, leave * reached, 0.0)) / all_weight
 
     def future(
-        self, rng: np.random.Generator, shape: Any, alpha: Any, a: Any, b: Any, z: Any, h: float
+        self, rng: np.random.Generator, shape: Any, alpha: Any, a: Any, b: Any, z: Any, h: Any
     ) -> tuple:
         """Simulate every purchase of live customers in ``(0, h]``: which customer, and when.
 
@@ -256,4 +256,5 @@ class Process:
         passed = (rng.random((len(shape), 1)) > share).sum(axis=1)
         rate, leave = rng.gamma(shape + passed, 1.0 / alpha), rng.beta(a, b)
         nobody = np.zeros(len(shape), np.bool_)
-        return times(rng, rate, leave, nobody, np.full(len(shape), float(h)), self.k, passed)
+        until = np.ascontiguousarray(np.broadcast_to(np.asarray(h, dtype=float), shape.shape))
+        return times(rng, rate, leave, nobody, until, self.k, passed)

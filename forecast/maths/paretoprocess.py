@@ -205,7 +205,7 @@ def future(rng: np.random.Generator, r: Any, alpha: Any, s: Any, beta: Any, h: A
     )
     rate = rng.gamma(r, 1.0 / alpha)
     end = rng.exponential(size=r.size) / np.maximum(rng.gamma(s, 1.0 / beta), 1e-300)
-    exposed = np.minimum(end, h)
+    exposed = np.minimum(end, np.asarray(h, dtype=float))
     who = np.repeat(np.arange(r.size), rng.poisson(rate * exposed))
     return who, exposed[who] * rng.random(who.size)  # spread evenly while the customer stays; not in order
 

@@ -235,12 +235,7 @@ class _Lines:
 
     def mean_spend(self, draw: tuple[Any, ...], factor: Any = 1.0) -> np.ndarray:
         """Expected value of a paid repeat purchase, as scores would have it after the first order."""
-        p, q, gamma = draw
-        blank = gammagamma.expected_value(p, q, gamma, n=0.0, m=0.0)
-        if not self.first_tells:
-            return np.asarray(blank)
-        chance, paid = self.first.paid
-        return chance * p * gamma / (p + q - 1.0) + p * paid * factor / (p + q - 1.0) + (1.0 - chance) * blank
+        return mean_spend(draw, self.first.paid if self.first_tells else None, factor)
 
 
 def _expected(lines: _Lines) -> dict[str, np.ndarray]:
@@ -299,6 +294,29 @@ def _draw(lines: _Lines, seed: int) -> _Drawn:
         single[:, k] = value[: count * each].reshape(count, each)
         mixed[k] = value[count * each :]
     return _Drawn(joint / joint.sum(), means, single, mixed)
+
+
+def mean_spend(
+    draw: tuple[Any, ...], paid: tuple[np.ndarray, np.ndarray] | None, factor: Any = 1.0
+) -> np.ndarray:
+    """Expected value of a paid repeat purchase of newcomers under one draw of the spend model.
+
+    Parameters
+    ----------
+    draw : tuple
+        ``p, q, gamma``.
+    paid : tuple of ndarray or None
+        Chance that the first order's value is above 0, and the mean of ``max(value, 0)``; None where first
+        orders say nothing of the next.
+    factor : array_like
+        The true over the estimated mean of first orders.
+    """
+    p, q, gamma = draw
+    blank = np.asarray(gammagamma.expected_value(p, q, gamma, n=0.0, m=0.0))
+    if paid is None:
+        return blank
+    chance, value = paid
+    return chance * p * gamma / (p + q - 1.0) + p * value * factor / (p + q - 1.0) + (1.0 - chance) * blank
 
 
 def _counts(

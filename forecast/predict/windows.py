@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,30 @@ from forecast.predict.portfolio import PARAMETER_DRAWS
 from forecast.predict.tables import gathered
 
 TARGETS = ("purchases", "active", "value")
+
+
+class ParameterSet(NamedTuple):
+    """Joint draws that share the models' parameters and the level."""
+
+    columns: np.ndarray
+    purchases: int
+    spend: int
+    level: float
+
+
+def parameter_sets(model: ClvModel, draws: int, seed: int) -> list[ParameterSet]:
+    """Which parameters each joint draw has: the same for known customers and newcomers, so both add up."""
+    purchases, _ = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
+    spends = np.zeros(1, int) if model.spend is None else model.spend.thinned(len(purchases))[0]
+    # An unsure level is drawn anew for each set, so there are as many sets as may be.
+    size = min(draws, PARAMETER_DRAWS) if model.calibration.level_sd > 0.0 else len(purchases)
+    levels = model.calibration.draw_levels(size, seed)
+    return [
+        ParameterSet(
+            columns, int(purchases[k % len(purchases)]), int(spends[k % len(spends)]), float(levels[k])
+        )
+        for k, columns in enumerate(np.array_split(np.arange(draws), size))
+    ]
 
 
 def simulate_windows(
@@ -63,9 +88,7 @@ def simulate_windows(
     group = np.zeros(size, np.int64) if groups is None else np.asarray(groups, np.int64)
     count = int(group.max()) + 1 if size else 1
     fitted = model.purchases
-    purchases, _ = fitted.thinned(min(draws, PARAMETER_DRAWS))
     spend = customers.spend() if model.spend is not None else None
-    spends = np.zeros(0, int) if model.spend is None else model.spend.thinned(len(purchases))[0]
     kept = TARGETS if spend is not None else TARGETS[:2]
     totals = {name: np.zeros((windows, count, draws)) for name in kept}
     if size == 0:
@@ -73,23 +96,21 @@ def simulate_windows(
     pairs = customers.pairs(fitted)
     ahead = model.ahead(customers.as_of)
     clock = np.array([ahead(float(end)) for end in ends])
-    sets = min(draws, PARAMETER_DRAWS) if model.calibration.level_sd > 0.0 else len(purchases)
-    columns = np.array_split(np.arange(draws), sets)
-    seeds = np.random.SeedSequence(seed).spawn(sets)
-    levels = model.calibration.draw_levels(sets, seed)
+    sets = parameter_sets(model, draws, seed)
+    seeds = np.random.SeedSequence(seed).spawn(len(sets))
 
     def run(number: int) -> np.ndarray:
         """All customers under one draw of the parameters, shape (targets, windows, groups, columns)."""
-        rng = np.random.default_rng(seeds[number])
-        draw = fitted.draw(purchases[number % len(purchases)], customers.purchase_matrix)
+        rng, own_set = np.random.default_rng(seeds[number]), sets[number]
+        draw = fitted.draw(own_set.purchases, customers.purchase_matrix)
         p_alive = np.exp(log_p_alive(fitted, draw, customers))
         live = [np.broadcast_to(v, pairs.x.shape) for v in pairs.live(fitted, draw)]
-        limits = clock * float(levels[number])
-        found = np.zeros((len(kept), windows, count, len(columns[number])))
+        limits = clock * own_set.level
+        found = np.zeros((len(kept), windows, count, len(own_set.columns)))
         if spend is not None and model.spend is not None:
-            own = model.spend.draw(spends[number % len(spends)], customers.spend_matrix)
+            own = model.spend.draw(own_set.spend, customers.spend_matrix)
             p, q, gamma = (np.broadcast_to(v, size) for v in gathered(own, customers.cell))
-        for column in range(len(columns[number])):
+        for column in range(len(own_set.columns)):
             alive = np.flatnonzero(rng.random(size) < p_alive)
             rows = pairs.index[alive]
             who, when = fitted.spec.formulas.PROCESS.future(rng, *(v[rows] for v in live), float(limits[-1]))
@@ -112,7 +133,7 @@ def simulate_windows(
         return found
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, found in enumerate(pool.map(run, range(sets))):
+        for number, found in enumerate(pool.map(run, range(len(sets)))):
             for k, name in enumerate(kept):
-                totals[name][..., columns[number]] = found[k]
+                totals[name][..., sets[number].columns] = found[k]
     return totals
