@@ -34,6 +34,7 @@ _HOMES = {
     "issue": "forecast.issuing",
     "compare": "forecast.comparing",
     "track_record": "forecast.comparing",
+    "drift": "forecast.comparing",
     "Comparison": "forecast.comparing",
     "Issue": "forecast.store.ledger",
     "backtest": "forecast.evaluation.backtest",
@@ -83,6 +84,7 @@ __all__ = [
     "cdnow",
     "check_model",
     "compare",
+    "drift",
     "fit",
     "from_lifetimes",
     "historical_clv",
@@ -96,7 +98,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from forecast.comparing import Comparison, compare, track_record
+    from forecast.comparing import Comparison, compare, drift, track_record
     from forecast.datasets import cdnow
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
     from forecast.estimators import NBD, BetaGeoCNBD, BetaGeoNBD, GammaGamma, ModifiedBetaGeoNBD, ParetoNBD

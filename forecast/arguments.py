@@ -192,6 +192,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_orders(issue)
     issue.add_argument("--model", required=True, metavar="NAME[@VERSION]", help="a saved model")
     issue.add_argument("--quarters", type=int, default=4, help="whole quarters ahead (default: 4)")
+    issue.add_argument(
+        "--plan", metavar="FILE|none",
+        help="customers to be won: period,[group],customers; none for a cohort that nobody joins "
+        "(default: as in the same days of earlier years)",
+    )  # fmt: skip
     issue.add_argument("--by", metavar="COLUMN", help="also lines by this column of the first order")
     issue.add_argument("--level", default="80,95", help="interval levels in percent (default: 80,95)")
     issue.add_argument("--supersedes", metavar="ID", help="the forecast of that day that this corrects")

@@ -99,9 +99,9 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         from forecast import reviewing
 
         return reviewing.issue_forecast(
-            orders, o.model, models=o.models, ledger=o.ledger, quarters=o.quarters, as_of=o.as_of, by=o.by,
-            level=o.level, margin=o.margin, fiscal_year_start=o.fiscal_year_start, supersedes=o.supersedes,
-            seed=o.seed,
+            orders, o.model, models=o.models, ledger=o.ledger, quarters=o.quarters, as_of=o.as_of,
+            plan=o.plan, by=o.by, level=o.level, margin=o.margin, fiscal_year_start=o.fiscal_year_start,
+            supersedes=o.supersedes, seed=o.seed,
         )  # fmt: skip
     if o.command == "compare":
         from forecast import reviewing

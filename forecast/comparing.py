@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from forecast.errors import ArgumentError, StoreError
-from forecast.evaluation.settle import bridge, deciles, settle_lines
-from forecast.issuing import POLICY
+from forecast.evaluation.drift import drift_table
+from forecast.evaluation.settle import TARGETS, bridge, deciles, relative_error, settle_lines
+from forecast.issuing import NEW, POLICY
+from forecast.periods import quarter_of
 from forecast.store.ledger import Issue, append_settlement, list_issues, read_settlements
-from forecast.summary import purchases_in
+from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.histories import check_orders
 
 MATURE_AFTER = 30  # days in which refunds of a quarter still arrive
@@ -31,9 +32,10 @@ class Comparison:
     issue : Issue
     lines : DataFrame
         ``quarter, scope, group, target, forecast, lo-80, hi-80, …, actual, error, hit-80, …,
-        actual_first``. Scopes are ``total``, ``cohort``, ``repeat_purchases``, the column asked for,
-        ``decile``, ``bridge`` (what each factor adds to value), ``baseline``, and the actuals of ``new
-        customers`` and ``all customers``. ``actual_first`` is what the first comparison reported.
+        actual_first``. Scopes are ``total`` (groups ``all``, ``known`` and ``new``), ``cohort``,
+        ``repeat_purchases``, the column asked for, ``decile`` (of known customers), ``bridge`` (what each
+        factor adds to value), ``baseline`` (simple rules of known customers) and ``baseline of all``.
+        ``actual_first`` is what the first comparison reported.
     mature : bool
         Whether the orders reach far enough past the quarter for its refunds to be in.
     notes : tuple of str
@@ -109,42 +111,28 @@ def compare(
     issue, window, notes = _chosen(orders, ledger, quarter)
     label, start, end = window["quarter"], *(dt.date.fromisoformat(window[k]) for k in ("start", "end"))
     _same_policy(orders, issue)
-    before, margin = start - dt.timedelta(days=1), float(issue.content["margin"])
-    known, new = _actual(orders, issue, label, before, end, margin)
+    margin = float(issue.content["margin"])
     totals = issue.table("totals")
     totals = totals[totals["target_end_date"] == pd.Timestamp(end)]
     scopes = [name for name in dict.fromkeys(totals["scope"]) if name != "total"]
-    lines = settle_lines(totals, known, scopes, issue.content["levels"])
-    own = {
-        t: lines[(lines["scope"] == "total") & (lines["target"] == t)]
-        for t in ("purchases", "active", "value")
-    }
-    has_value = not own["value"].empty
+    customers = _actual(orders, issue, window, margin)
+    lines = settle_lines(totals, customers, scopes, issue.content["levels"])
     parts = [lines]
-    if has_value:
-        forecast, actual = ({t: float(f[c].iloc[0]) for t, f in own.items()} for c in ("forecast", "actual"))
-        rows = bridge(forecast, actual)
+    targets = [target for target in TARGETS if target in set(lines["target"])]
+    if "value" in targets:
+        rows = bridge(lines)
         parts.append(
             pd.DataFrame({"scope": "bridge", "group": list(rows), "target": "value", "actual": rows.values()})
         )
-    for target in ("purchases", "value") if has_value else ("purchases",):
+    known = customers[customers["who"] == "known"]
+    for target in ("purchases", "value") if "value" in targets else ("purchases",):
         tenths = deciles(known[f"expected_{target}"], known[target])
         parts.append(tenths.assign(scope="decile", target=target))
-        total = float(known[target].sum())
-        fresh = float(new[target].sum())
-        for scope, value in (("new customers", fresh), ("all customers", fresh + total)):
-            parts.append(pd.DataFrame([{"scope": scope, "group": "all", "target": target, "actual": value}]))
         if start == issue.as_of + dt.timedelta(days=1):
-            rules = issue.content["baselines"]
-            parts.append(pd.DataFrame(
-                [{"scope": "baseline", "group": name, "target": target, "forecast": said[target],
-                  "actual": total} for name, said in rules.items()]
-            ))  # fmt: skip
-    found = pd.concat(parts, ignore_index=True)
+            parts.append(_rules(issue, customers, target))
+    found = pd.concat([part for part in parts if len(part)], ignore_index=True)
     found.insert(0, "quarter", label)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = (found["forecast"] - found["actual"]) / found["actual"]
-    found["error"] = error.where(found["actual"] != 0.0)
+    found["error"] = relative_error(found["forecast"], found["actual"]).where(found["forecast"].notna())
     mature = orders.last_day >= end + dt.timedelta(days=MATURE_AFTER)
     if not mature:
         notes.append(
@@ -168,8 +156,9 @@ def track_record(ledger: Any = "ledger") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``quarter, forecast_id, as_of, target, forecast, lo-80, hi-80, …, actual, error, hit-80, …,
-        restated``: totals of known customers, ``actual`` as first reported, ``restated`` as last.
+        ``quarter, forecast_id, as_of, group, target, forecast, lo-80, hi-80, …, actual, error, hit-80, …,
+        restated``: totals of ``all``, ``known`` and ``new`` customers, ``actual`` as first reported,
+        ``restated`` as last.
 
     Raises
     ------
@@ -189,8 +178,8 @@ def track_record(ledger: Any = "ledger") -> pd.DataFrame:
             if not settled:
                 continue
             first, last = (pd.DataFrame(one["lines"]) for one in (settled[0], settled[-1]))
-            own = first[first["scope"] == "total"].set_index("target", drop=False)
-            again = last[last["scope"] == "total"].set_index("target")["actual"]
+            own = first[first["scope"] == "total"].set_index(["group", "target"], drop=False)
+            again = last[last["scope"] == "total"].set_index(["group", "target"])["actual"]
             parts.append(
                 own.assign(
                     forecast_id=issue.forecast_id, as_of=issue.as_of, restated=again.reindex(own.index)
@@ -198,11 +187,57 @@ def track_record(ledger: Any = "ledger") -> pd.DataFrame:
             )
     if not parts:
         return pd.DataFrame(
-            columns=["quarter", "forecast_id", "as_of", "target", "forecast", "actual", "error"]
+            columns=["quarter", "forecast_id", "as_of", "group", "target", "forecast", "actual", "error"]
         )
     found = pd.concat(parts, ignore_index=True)
-    names = ["quarter", "forecast_id", "as_of", "target"]
-    return found[[*names, *(n for n in found if n not in (*names, "scope", "group"))]]
+    names = ["quarter", "forecast_id", "as_of", "group", "target"]
+    return found[[*names, *(n for n in found if n not in (*names, "scope"))]]
+
+
+def drift(ledger: Any = "ledger") -> pd.DataFrame:
+    """Whether the shop has moved away from its forecasts, and so whether to fit again.
+
+    Returns
+    -------
+    DataFrame
+        ``check, value, light, rule`` of the model that issued last, see
+        :func:`forecast.evaluation.drift.drift_table`; :func:`forecast.evaluation.drift.advice` says what to
+        do in a sentence.
+
+    Raises
+    ------
+    StoreError
+        When there is no issued forecast, or a forecast or a settlement is damaged.
+    """
+    issues, problems = list_issues(ledger)
+    if problems or not issues:
+        raise problems[0] if problems else _nothing_issued(ledger)
+    last = issues[-1]
+    named = [one for one in issues if one.content["model"]["name"] == last.content["model"]["name"]]
+    versions = {one.content["model"]["version"]: one for one in reversed(named)}  # the first of each
+    kinds = []
+    start = versions[last.content["model"]["version"]]
+    if start is last and len(named) > 1:
+        start = named[-2]  # fitted anew: then against the forecast before
+    for one in (start, last):
+        each = one.table("customers").drop_duplicates("customer_id")
+        kinds.append(each["repeat_purchases"].value_counts())
+    parameters = [versions[key].content["model"]["parameters"] for key in sorted(versions)]
+    return drift_table(
+        track_record(ledger),
+        kinds,
+        parameters,
+        dt.date.fromisoformat(last.content["model"]["as_of"]),
+        last.as_of,
+    )
+
+
+def _nothing_issued(ledger: Any) -> StoreError:
+    return StoreError(
+        "there is no issued forecast",
+        where=str(Path(ledger)),
+        advice="Issue one: forecast issue ORDERS --model NAME.",
+    )
 
 
 def _chosen(orders: Any, ledger: Any, quarter: str) -> tuple[Issue, dict[str, Any], list[str]]:
@@ -210,15 +245,7 @@ def _chosen(orders: Any, ledger: Any, quarter: str) -> tuple[Issue, dict[str, An
     issues, problems = list_issues(ledger)
     notes = [str(problem) for problem in problems]
     if not issues:
-        raise (
-            problems[0]
-            if problems
-            else StoreError(
-                "there is no issued forecast",
-                where=str(Path(ledger)),
-                advice="Issue one: forecast issue ORDERS --model NAME.",
-            )
-        )
+        raise problems[0] if problems else _nothing_issued(ledger)
     replaced = {(one.as_of, one.content["supersedes"]) for one in issues}
     offered = [
         (window["end"], issue.as_of, issue.forecast_id, issue, window)
@@ -262,18 +289,42 @@ def _same_policy(orders: Any, issue: Issue) -> None:
         )
 
 
-def _actual(
-    orders: Any, issue: Issue, label: str, after: dt.date, until: dt.date, margin: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What customers known at the issue did, in its order, and what all others did."""
+def _actual(orders: Any, issue: Issue, window: dict[str, Any], margin: float) -> pd.DataFrame:
+    """What customers known at the issue did, in its order, and then all others who bought."""
+    start, end = (dt.date.fromisoformat(window[key]) for key in ("start", "end"))
     each = issue.table("customers")
-    each = each[each["quarter"] == label].reset_index(drop=True)
-    happened = purchases_in(orders, after, until)
+    each = each[each["quarter"] == window["quarter"]].reset_index(drop=True).assign(who="known")
+    happened = purchases_in(orders, start - dt.timedelta(days=1), end)
     happened["value"] *= margin
     both = each.merge(happened[["customer_id", "purchases", "value"]], on="customer_id", how="left")
-    both = both.fillna({"purchases": 0, "value": 0.0})
-    new = happened[~happened["customer_id"].isin(each["customer_id"])]
-    return both, new
+    both = both.fillna({"purchases": 0, "value": 0.0}).assign(acquired=0)
+    new = happened[~happened["customer_id"].isin(each["customer_id"])].reset_index(drop=True)
+    year_start, by = int(issue.content["fiscal_year_start"]), issue.content["by"]
+    first = new["first_purchase"].dt.date
+    new = new.assign(
+        who=NEW,
+        repeat_purchases=NEW,
+        cohort=[quarter_of(day, year_start).label for day in first],
+        acquired=[int(start <= day <= end) for day in first],
+    ).drop(columns="first_purchase")
+    if by is not None:
+        histories = purchase_histories(orders, end, (by,))
+        groups = histories.to_frame().set_index("customer_id")[by].astype(str)
+        histories.close()
+        new[by] = groups.reindex(new["customer_id"]).to_numpy()
+    return pd.concat([both, new], ignore_index=True)
+
+
+def _rules(issue: Issue, customers: pd.DataFrame, target: str) -> pd.DataFrame:
+    """Simple rules beside the model: of known customers, and of the whole quarter."""
+    known = float(customers.loc[customers["who"] == "known", target].sum())
+    rows = [("baseline", name, said[target], known) for name, said in issue.content["baselines"].items()]
+    last_year = issue.content.get("last_year", {})
+    if last_year:
+        whole = float(customers[target].sum())
+        rows.append(("baseline of all", "same quarter last year", last_year[target], whole))
+    found = pd.DataFrame(rows, columns=["scope", "group", "forecast", "actual"])
+    return found.assign(target=target)
 
 
 def _with_first(found: pd.DataFrame, issue: Issue, label: str) -> pd.DataFrame:

@@ -1,9 +1,10 @@
-"""Freeze a forecast: what each customer and each group is expected to do, quarter by quarter."""
+"""Freeze a forecast: what known customers and those yet to be won are expected to do, quarter by quarter."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ from forecast.evaluation.board import frequency_class
 from forecast.evaluation.candidates import forecast_rule
 from forecast.evaluation.origins import Origin, what_is_known
 from forecast.model import Model
+from forecast.orders.plans import WHOLE, read_plan
 from forecast.periods import Period, check_levels, check_seed, horizon_periods, quarter_of
 from forecast.predict import Customers, predict_customers
+from forecast.predict.acquisition import Acquired, Kinds, recent_newcomers, simulate_newcomers
+from forecast.predict.arrivals import Arrivals, Window, planned_arrivals, usual_arrivals
 from forecast.predict.windows import simulate_windows
 from forecast.store.ledger import Issue, list_issues, write_issue
-from forecast.summary import purchase_histories
+from forecast.summary import purchase_histories, purchases_in
+from forecast.summary.first_orders import FirstOrders, describe_first_orders
 
 TOTALS = (
     "origin_date",
@@ -34,6 +39,8 @@ TOTALS = (
     "value",
 )
 POLICY = ("currency", "timezone", "value_policy", "zero_value", "dialect")
+NEW = "new"  # the class of customers won after ``as_of``
+CLOSED = "none"  # the plan of a cohort that nobody joins
 
 
 def issue(
@@ -43,6 +50,7 @@ def issue(
     *,
     as_of: Any = None,
     ledger: Any = "ledger",
+    plan: Any = None,
     by: str | None = None,
     level: Any = (80, 95),
     margin: float = 1.0,
@@ -51,7 +59,7 @@ def issue(
     draws: int = 1000,
     seed: int = 0,
 ) -> Issue:
-    """Forecast the customers known today for the quarters ahead, and freeze it in the ledger.
+    """Forecast the quarters ahead, known customers and those to be won, and freeze it in the ledger.
 
     Parameters
     ----------
@@ -64,6 +72,10 @@ def issue(
     as_of : date or ISO string, optional
         The latest order day by default; later orders are not looked at.
     ledger : path
+    plan : path, DataFrame or ``"none"``, optional
+        Customers planned, as :func:`forecast.orders.plans.read_plan` takes it. Without a plan arrivals
+        are expected as in the same days of earlier years, see :mod:`forecast.predict.arrivals`;
+        ``"none"`` is a closed cohort that nobody joins.
     by : str, optional
         A column of the first order whose groups get lines of their own.
     level : float or sequence of float
@@ -78,14 +90,19 @@ def issue(
     Returns
     -------
     Issue
-        ``issue.table("customers")``: a row a customer and quarter, ``customer_id, quarter,
+        ``issue.table("customers")``: a row a known customer and quarter, ``customer_id, quarter,
         expected_purchases, expected_value, p_purchase`` (of the first period alone) and the groups;
-        ``issue.table("totals")``: :data:`TOTALS`, where ``mean`` lines of groups add up to the total.
+        ``issue.table("totals")``: :data:`TOTALS`. Scope ``total`` has the groups ``all``, ``known`` and
+        ``new``; ``mean`` lines of every scope add up to ``all``, customers to ``known``. Targets are
+        ``purchases, active, value`` and ``acquired`` (customers won in the quarter).
 
     Raises
     ------
     ArgumentError
-        When the model is not saved, it was issued already, or the orders have another policy.
+        When the model is not saved, it was issued already, the orders have another policy, or the plan leaves
+        out days of the quarters.
+    InputError
+        When the plan cannot be read.
     StoreError
         When the disk refuses or the forecast to correct is not there.
 
@@ -95,7 +112,8 @@ def issue(
     >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     model = forecast.fit(orders, "1997-12-31", purchases="bg-nbd").save(f"{folder}/models/shop")
-    ...     issued = issue(model, orders, 2, as_of="1997-12-31", ledger=f"{folder}/ledger", draws=100)
+    ...     issued = issue(model, orders, 2, as_of="1997-12-31", ledger=f"{folder}/ledger", plan="none",
+    ...                    draws=100)
     ...     issued.forecast_id, [own["quarter"] for own in issued.content["quarters"]]
     ('shop-1', ['1998Q1', '1998Q2'])
     """
@@ -110,6 +128,7 @@ def issue(
     frame = what_is_known(orders, histories, day, periods[0].end - day)
     after = histories.after_as_of
     histories.close()
+    arrivals = _arrivals(plan, frame, day, periods, by, fiscal_year_start)
     groups = _groups(frame, by, fiscal_year_start)
     customers = Customers.from_frame(frame, model.clv)
     each = _each(model, customers, frame, groups, periods, margin)
@@ -117,16 +136,29 @@ def issue(
     drawn = simulate_windows(
         model.clv, customers, _ends(periods).tolist(), groups=codes, margin=margin, draws=draws, seed=seed
     )
+    recent = recent_newcomers(frame, day)
+    kept = describe_first_orders(
+        recent["first_value"].to_numpy(dtype=float), recent[by].astype(str).to_numpy() if by else None, by
+    )
+    kinds = Kinds.of(model.clv, arrivals, FirstOrders.from_dict(kept), recent, by, day, seed)
+    won = simulate_newcomers(model.clv, arrivals, kinds, margin=margin, draws=draws, seed=seed)
+    cells = _with_newcomers(combined, arrivals, by, fiscal_year_start)
     totals = pd.concat(
         [
-            _lines(day, period, k, each, combined, {t: v[k] for t, v in drawn.items()}, levels)
+            _lines(day, period, cells, *_of_period(k, period, each, combined, drawn, won), levels)
             for k, period in enumerate(periods)
         ],
         ignore_index=True,
     )
     known = orders.until(day)
     content = {
-        "model": {"name": model.name, "version": model.version, "title": model.title},
+        "model": {
+            "name": model.name,
+            "version": model.version,
+            "title": model.title,
+            "as_of": model.as_of.isoformat(),
+            "parameters": _parameters(model),
+        },
         "policy": {key: getattr(orders, key) for key in POLICY},
         "identity": orders.mapping.get("customer_id"),
         "fingerprint": known.fingerprint,
@@ -137,6 +169,11 @@ def issue(
             {"quarter": p.label, "start": p.start.isoformat(), "end": p.end.isoformat(), "partial": p.partial}
             for p in periods
         ],
+        "arrivals": {
+            "source": arrivals.source,
+            "spread": arrivals.spread,
+            "expected": [float(own.sum()) for own in arrivals.expected],
+        },
         "fiscal_year_start": fiscal_year_start,
         "by": by,
         "levels": list(levels),
@@ -145,9 +182,48 @@ def issue(
         "seed": seed,
         "supersedes": supersedes,
         "baselines": _baselines(frame, day, periods[0], margin),
+        "last_year": _last_year(known, periods[0], margin),
         "versions": {"clv-forecast": metadata.version("clv-forecast")},
     }
     return write_issue(ledger, day, name, content, {"customers": each, "totals": totals})
+
+
+def _arrivals(
+    plan: Any, frame: pd.DataFrame, day: dt.date, periods: Sequence[Period], by: str | None,
+    fiscal_year_start: int,
+) -> Arrivals:  # fmt: skip
+    windows = [Window(period.start, period.end) for period in periods]
+    first_days = frame["first_purchase"].to_numpy().astype("datetime64[D]")
+    own = frame[by].astype(str).tolist() if by else None
+    usual = usual_arrivals(first_days, first_days.min().item(), day, windows, own)
+    if plan is None:
+        return usual
+    if isinstance(plan, str) and plan == CLOSED:
+        nobody = {"start": windows[0].start, "end": windows[-1].end, "group": WHOLE, "customers": 0.0}
+        wanted = replace(planned_arrivals(pd.DataFrame([nobody]), windows), source="none: a closed cohort")
+    else:
+        wanted = planned_arrivals(read_plan(plan, by, fiscal_year_start), windows)
+    if wanted.groups == (WHOLE,) and usual.evidence is not None:
+        # A plan of the whole, split into groups as the last year's newcomers were.
+        share = usual.evidence / usual.evidence.sum()
+        return replace(wanted, groups=usual.groups, expected=wanted.expected * share, evidence=usual.evidence)
+    if wanted.groups != (WHOLE,) and by is None:
+        raise ArgumentError(
+            f"the plan has groups ({', '.join(wanted.groups[:3])}), and no column is named for them",
+            advice="Name it: by='channel', or --by channel.",
+        )
+    return wanted
+
+
+def _parameters(model: Model) -> dict[str, dict[str, float | None]]:
+    """Estimates and standard errors, for the next comparison to see whether they moved."""
+    return {
+        f"{row['model']} {row['parameter']}": {
+            name: float(row[name]) if np.isfinite(row[name]) else None
+            for name in ("estimate", "standard_error")
+        }
+        for row in model.summary().to_dict("records")
+    }
 
 
 def _name(model: Model, ledger: Any, day: dt.date, supersedes: str | None) -> str:
@@ -209,30 +285,80 @@ def _each(
     return pd.concat(parts, ignore_index=True)
 
 
-def _lines(
-    day: dt.date, period: Period, place: int, each: pd.DataFrame, combined: pd.DataFrame,
-    drawn: dict[str, np.ndarray], levels: tuple[float, ...],
-) -> pd.DataFrame:  # fmt: skip
-    """Totals of a quarter: the whole, then every scope's groups."""
+def _with_newcomers(
+    combined: pd.DataFrame, arrivals: Arrivals, by: str | None, fiscal_year_start: int
+) -> pd.DataFrame:
+    """Cells of the forecast: combinations of known customers' groups, then cohorts and groups to be won."""
+    rows: list[dict[str, str]] = []
+    for window in arrivals.windows:
+        cohort = quarter_of(window.start, fiscal_year_start).label
+        rows += [
+            {"cohort": cohort, "repeat_purchases": NEW, **({by: group} if by else {})}
+            for group in arrivals.groups
+        ]
+    new = pd.DataFrame(rows, columns=list(combined))
+    return pd.concat([combined.assign(who="known"), new.assign(who=NEW)], ignore_index=True)
+
+
+def _of_period(
+    place: int, period: Period, each: pd.DataFrame, combined: pd.DataFrame, drawn: dict[str, np.ndarray],
+    won: Acquired,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:  # fmt: skip
+    """Means and draws of a quarter, cell by cell."""
     own = each[each["quarter"] == period.label]
+    sums = own.groupby([str(name) for name in combined], sort=False)
+    exact = {"purchases": "expected_purchases", "value": "expected_value", "active": "p_purchase"}
+    means, draws = {}, {}
+    index = pd.MultiIndex.from_frame(combined)
+    for target, all_new in won.draws.items():
+        new = all_new[place].reshape(-1, all_new.shape[-1])
+        old = drawn[target][place] if target in drawn else np.zeros((len(combined), new.shape[1]))
+        draws[target] = np.concatenate([old, new])
+        found = draws[target].mean(axis=1)
+        # Who buys in a later quarter has no closed form: there it is the mean of the draws.
+        if target in won.mean:
+            found[len(old) :] = won.mean[target][place].ravel()
+        if target in ("purchases", "value") or (target == "active" and place == 0):
+            found[: len(old)] = sums[exact[target]].sum().reindex(index).to_numpy()
+        if target == "active" and place == 0:
+            found[len(old) :] = won.mean["acquired"][0].ravel()
+        means[target] = found
+    return means, draws
+
+
+def _lines(
+    day: dt.date, period: Period, cells: pd.DataFrame, means: dict[str, np.ndarray],
+    draws: dict[str, np.ndarray], levels: tuple[float, ...],
+) -> pd.DataFrame:  # fmt: skip
+    """Totals of a quarter: the whole and its two parts, then every scope's groups."""
     rows: list[tuple[Any, ...]] = []
     shares = sorted({share for level in levels for share in (0.5 - level / 200.0, 0.5 + level / 200.0)})
-    exact = {"purchases": "expected_purchases", "value": "expected_value"}
-    for scope in ("total", *map(str, combined)):
-        labels = np.array(["all"] * len(combined)) if scope == "total" else combined[scope].to_numpy()
-        for group in sorted(set(labels)):
-            of_group = own if scope == "total" else own[own[scope] == group]
-            for target, draws in drawn.items():
-                sums = draws[labels == group].sum(axis=0)
-                # Who buys in a later quarter has no closed form: the mean of the draws.
-                mean = float(of_group[exact[target]].sum()) if target in exact else float(sums.mean())
-                if target == "active" and place == 0:
-                    mean = float(of_group["p_purchase"].sum())
-                head = (day, period.end, target, scope, group)
-                rows.append((*head, "mean", np.nan, mean))
-                rows += [(*head, "quantile", share, float(np.quantile(sums, share))) for share in shares]
+    whole = [("total", name, own) for name, own in (
+        ("all", np.ones(len(cells), bool)), ("known", (cells["who"] == "known").to_numpy()),
+        (NEW, (cells["who"] == NEW).to_numpy()),
+    )]  # fmt: skip
+    for scope in [str(name) for name in cells if name != "who"]:
+        whole += [(scope, group, (cells[scope] == group).to_numpy()) for group in sorted(set(cells[scope]))]
+    for scope, group, own in whole:
+        for target, drawn in draws.items():
+            sums = drawn[own].sum(axis=0)
+            head = (day, period.end, target, scope, group)
+            if target == "acquired" and group == "known":
+                continue
+            rows.append((*head, "mean", np.nan, float(means[target][own].sum())))
+            rows += [(*head, "quantile", share, float(np.quantile(sums, share))) for share in shares]
     found = pd.DataFrame(rows, columns=list(TOTALS))
     return found.assign(**{name: pd.to_datetime(found[name]) for name in TOTALS[:2]})
+
+
+def _last_year(orders: Any, period: Period, margin: float) -> dict[str, float]:
+    """What all customers did on the same days of a year ago: the rule that everybody has at hand."""
+    year = dt.timedelta(days=364)  # the same days of the week
+    start, end = period.start - year, period.end - year
+    if start < orders.first_day or end > orders.last_day:
+        return {}
+    found = purchases_in(orders, start - dt.timedelta(days=1), end)
+    return {"purchases": float(found["purchases"].sum()), "value": float(found["value"].sum()) * margin}
 
 
 def _baselines(frame: pd.DataFrame, day: dt.date, period: Period, margin: float) -> dict[str, Any]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from forecast.comparing import Comparison, compare, track_record
+from forecast.comparing import Comparison, compare, drift, track_record
+from forecast.evaluation.drift import advice
 from forecast.issuing import issue
 from forecast.model import load
 from forecast.orders import Orders
 from forecast.periods import check_seed
 from forecast.pipeline import Outcome, facts
-from forecast.reports.pages import review_page
+from forecast.reports.markdown import markdown_page
+from forecast.reports.pages import html_page, review_content
 from forecast.reports.sections_review import review_sentences
 from forecast.store.guarding import output_folder, protect
 from forecast.store.references import parse_reference
 from forecast.store.writing import write_table, write_text
 
-COMPARE_FILES = ("comparison.parquet", "track_record.parquet", "comparison.html")
+COMPARE_FILES = ("comparison.parquet", "track_record.parquet", "comparison.html", "comparison.md")
 
 
 def issue_forecast(
@@ -31,13 +33,18 @@ def issue_forecast(
     means = totals[(totals["scope"] == "total") & (totals["output_type"] == "mean")]
     data: dict[str, Any] = {}
     head = f"Issued {found.forecast_id} from {found.as_of}"
-    lines = [f"{head} for {found.content['customers']:,} known customers"]
+    lines = [f"{head} for {found.content['customers']:,} known customers and those to be won"]
+    lines.append(f"Arrivals: {found.content['arrivals']['source']}")
     for window in found.content["quarters"]:
         own = means[means["target_end_date"] == window["end"]]
-        said = dict(zip(own["target"], own["value"], strict=True))
         label = window["quarter"] + " (rest)" * window["partial"]
-        data[label] = said
-        lines.append(f"  {label}: " + ", ".join(f"{name} {value:,.0f}" for name, value in said.items()))
+        data[label] = {
+            str(group): dict(zip(part["target"], part["value"], strict=True))
+            for group, part in own.groupby("group")
+        }
+        said, new = data[label]["all"], data[label]["new"]
+        parts = [f"{name} {value:,.0f}" for name, value in said.items() if name != "acquired"]
+        lines.append(f"  {label}: {', '.join(parts)}; of these new customers {new['acquired']:,.0f} won")
     lines.append(f"Wrote {found.path}; it will not be changed")
     told = {"forecast_id": found.forecast_id, "as_of": found.as_of, "path": str(found.path)}
     return Outcome({**told, "checksum": found.checksum, "expected": data}, lines)
@@ -46,40 +53,48 @@ def issue_forecast(
 def compare_forecast(orders: Orders, *, out: Any, ledger: Any = "ledger", quarter: str = "latest") -> Outcome:
     """Compare what was issued for a quarter with what happened; the comparison is kept in the ledger."""
     target = Path(out)
-    single = target.suffix.lower() in (".html", ".csv", ".parquet", ".json")
+    single = target.suffix.lower() in (".html", ".md", ".csv", ".parquet", ".json")
     folder = None if single else output_folder(out)
     files = [target] if folder is None else [folder / name for name in COMPARE_FILES]
     protect(files, orders.paths)
     found = compare(orders, ledger=ledger, quarter=quarter)
-    record = track_record(ledger)
+    record, told = track_record(ledger), drift(ledger)
+    content = review(found, record, told, orders)
+    pages = {".html": html_page, ".md": markdown_page}
     for file in files:
-        if file.suffix.lower() == ".html":
-            write_text(review_html(found, record, orders), file)
+        page = pages.get(file.suffix.lower())
+        if page is not None:
+            write_text(page(**content), file)
         else:
             write_table(record if file.name == COMPARE_FILES[1] else found.lines, file)
     currency = found.issue.content["policy"]["currency"]
     lines = review_sentences(found.lines, found.quarter, currency)
     lines += [f"Note: {note}" for note in found.notes]
+    lines.append(advice(told))
     lines.append(f"Wrote {', '.join(str(file) for file in files)}")
     data = {
         "quarter": found.quarter, "forecast_id": found.issue.forecast_id, "as_of": found.issue.as_of,
         "mature": found.mature, "notes": list(found.notes),
         "totals": found.lines[found.lines["scope"] == "total"].to_dict("records"),
+        "drift": told.to_dict("records"),
     }  # fmt: skip
     return Outcome(data, lines)
 
 
-def review_html(found: Comparison, record: Any, orders: Orders) -> str:
-    """The page of a comparison."""
+def review(found: Comparison, record: Any, told: Any, orders: Orders) -> dict[str, Any]:
+    """What stands on the page of a comparison."""
     own = facts(orders)
-    told = {
+    rests_on = {
         "forecast": found.issue.forecast_id,
         "issued from": found.issue.as_of,
         "model": found.issue.content["model"]["title"],
         "known customers": found.issue.content["customers"],
+        "arrivals expected": found.issue.content["arrivals"]["source"],
         "margin": found.issue.content["margin"],
         "actuals known until": own["last_day"],
         **{key: own[key] for key in ("currency", "timezone", "value_policy", "zero_value", "fingerprint")},
         "hash of the forecast": found.issue.checksum,
     }
-    return review_page(found.lines, record, quarter=found.quarter, facts=told, notes=found.notes)
+    return review_content(
+        found.lines, record, quarter=found.quarter, facts=rests_on, drift=told, notes=found.notes
+    )

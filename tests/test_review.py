@@ -38,7 +38,7 @@ def replay(
     folder, orders = tmp_path_factory.mktemp("replay"), read(shop())
     for end in ENDS:
         model = forecast.fit(orders, end, purchases="bg-nbd").save(folder / "models" / "shop")
-        issue(model, orders, 2, as_of=end, ledger=folder / "ledger", by="channel", draws=300)
+        issue(model, orders, 2, as_of=end, ledger=folder / "ledger", by="channel", plan="none", draws=300)
     quarters = ("1997Q4", "1998Q1", "1998Q2")
     return folder, orders, [compare(orders, ledger=folder / "ledger", quarter=q) for q in quarters]
 
@@ -53,16 +53,21 @@ def test_customers_cohorts_channels_and_totals_add_up(
         assert tuple(totals) == TOTALS
         means = totals[totals["output_type"] == "mean"]
         for (end, target), lines in means.groupby(["target_end_date", "target"]):
+            parts = lines[lines["scope"] == "total"].set_index("group")["value"]
+            if target != "acquired":
+                assert parts["known"] + parts["new"] == pytest.approx(parts["all"], rel=1e-9)
+            lines = lines[(lines["scope"] != "total") | (lines["group"] == "all")]
             sums = lines.groupby("scope")["value"].sum()
             assert set(sums.index) == {"total", "cohort", "repeat_purchases", "channel"}
             assert sums.to_numpy() == pytest.approx(sums["total"], rel=1e-9)
             label = next(q["quarter"] for q in own.content["quarters"] if q["end"] == str(end.date()))
-            if target != "active":
+            if target in ("purchases", "value"):
                 each = customers[customers["quarter"] == label][f"expected_{target}"]
-                assert each.sum() == pytest.approx(sums["total"], rel=1e-9)
+                assert each.sum() == pytest.approx(parts["known"], rel=1e-9)
     for one in found:
         for column in ("forecast", "actual"):
             lines = one.lines[one.lines["scope"].isin(["total", "cohort", "repeat_purchases", "channel"])]
+            lines = lines[(lines["scope"] != "total") | (lines["group"] == "all")]
             sums = lines.groupby(["target", "scope"])[column].sum().unstack()
             np.testing.assert_allclose(
                 sums.to_numpy(), sums[["total"]].to_numpy().repeat(4, axis=1), rtol=1e-9
@@ -74,7 +79,7 @@ def test_customers_cohorts_channels_and_totals_add_up(
         assert bridge == pytest.approx(value["actual"] - value["forecast"], abs=0.005)
     daily = orders.to_frame()
     inside = daily[(daily["order_day"] > "1997-12-31") & (daily["order_day"] <= "1998-03-31")]
-    whole = found[1].line("value", "all customers")["actual"]
+    whole = found[1].line("value")["actual"]
     assert whole == pytest.approx(inside["value"].sum(), abs=0.005)
 
 
@@ -93,7 +98,8 @@ def test_the_last_forecast_before_the_quarter_is_taken(
     rules = found[0].lines[found[0].lines["scope"] == "baseline"]
     assert {"naive", "hiatus", "formula", "global-mean"} <= set(rules["group"])
     record = track_record(folder / "ledger")
-    assert record[record["target"] == "value"]["quarter"].tolist() == ["1997Q4", "1998Q1", "1998Q2"]
+    whole = record[(record["target"] == "value") & (record["group"] == "all")]
+    assert whole["quarter"].tolist() == ["1997Q4", "1998Q1", "1998Q2"]
     assert "came" in found[0].sentence("value")
     assert "shop-1 with 1997Q4" in repr(found[0])
 
@@ -106,7 +112,9 @@ def test_what_comes_later_cannot_reach_an_issue(
     changed = frame.assign(value=np.where(later, 999.0, frame["value"])).drop(index=frame.index[later][::3])
     orders = read(changed)
     model = forecast.fit(orders, ENDS[1], purchases="bg-nbd").save(tmp_path / "models" / "shop")
-    again = issue(model, orders, 2, as_of=ENDS[1], ledger=tmp_path / "ledger", by="channel", draws=300)
+    again = issue(
+        model, orders, 2, as_of=ENDS[1], ledger=tmp_path / "ledger", by="channel", plan="none", draws=300
+    )
     first = next(own for own in list_issues(replay[0] / "ledger")[0] if str(own.as_of) == ENDS[1])
     for name in ("customers", "totals"):
         pd.testing.assert_frame_equal(again.table(name), first.table(name))
@@ -133,7 +141,7 @@ def test_a_late_refund_restates_and_the_first_report_stays(
     assert line["actual_first"] == pytest.approx(first.line("value")["actual"])
     assert line["actual"] == pytest.approx(0.9 * line["actual_first"], rel=1e-9)
     assert [one["number"] for one in read_settlements(first.issue, "1998Q1")] == [1, 2]
-    record = track_record(ledger).set_index("target").loc["value"]
+    record = track_record(ledger).set_index(["target", "group"]).loc[("value", "all")]
     assert record["restated"] == pytest.approx(0.9 * record["actual"], rel=1e-9)
     compare(orders, ledger=ledger, settle=False)
     assert len(read_settlements(first.issue, "1998Q1")) == 2
@@ -151,7 +159,7 @@ def test_a_correction_names_what_it_supersedes(issued: tuple[Path, forecast.Mode
     assert found.issue.forecast_id == "shop-1-r2"
     all_money = orders.to_frame()
     inside = all_money[(all_money["order_day"] > ENDS[1]) & (all_money["order_day"] <= ENDS[2])]
-    assert found.line("value", "all customers")["actual"] == pytest.approx(0.4 * inside["value"].sum())
+    assert found.line("value")["actual"] == pytest.approx(0.4 * inside["value"].sum())
     assert set(track_record(ledger)["forecast_id"]) == {"shop-1-r2"}
 
 
@@ -190,13 +198,14 @@ def test_the_shell_issues_and_compares(tmp_path: Path, capsys: pytest.CaptureFix
     freeze = ["issue", *common, "--models", models, "--model", "shop", "--as-of", ENDS[1], "--ledger", ledger]
     assert main([*freeze, "--quarters", "2", "--by", "channel"]) == 0
     said = capsys.readouterr().out
-    assert "Issued shop-1 from 1997-12-31 for 2,357 known customers" in said
+    assert "Issued shop-1 from 1997-12-31 for 2,357 known customers and those to be won" in said
     assert main([*freeze, "--quiet"]) == 1
     assert "--supersedes shop-1" in capsys.readouterr().err
     look = ["compare", *common, "--ledger", ledger, "--quarter", "1998Q1"]
     assert main([*look, "--out", str(tmp_path / "review")]) == 0
     said = capsys.readouterr().out
-    assert "In 1998Q1 known customers made 656 purchases" in said
+    assert "In 1998Q1 known customers spent" in said
+    assert "They made 656 purchases" in said
     assert {p.name for p in (tmp_path / "review").iterdir()} == set(COMPARE_FILES)
     page = (tmp_path / "review" / "comparison.html").read_text()
     for text in (
@@ -226,12 +235,12 @@ def test_a_day_within_a_quarter_and_a_log_without_money(tmp_path: Path) -> None:
     model = forecast.fit(orders, "1998-02-10", purchases="bg-nbd", method="mle").save(
         tmp_path / "models" / "shop"
     )
-    own = issue(model, orders, 1, as_of="1998-02-10", ledger=tmp_path / "ledger", draws=50)
+    own = issue(model, orders, 1, as_of="1998-02-10", ledger=tmp_path / "ledger", plan="none", draws=50)
     assert [(q["quarter"], q["partial"]) for q in own.content["quarters"]] == [
         ("1998Q1", True),
         ("1998Q2", False),
     ]
-    assert set(own.table("totals")["target"]) == {"purchases", "active"}
+    assert set(own.table("totals")["target"]) == {"purchases", "active", "acquired"}
     found = compare(orders, ledger=tmp_path / "ledger")
     assert found.quarter == "1998Q2"
     assert found.line("value") == {}

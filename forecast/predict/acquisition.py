@@ -276,9 +276,7 @@ def _expected(
     for j in range(windows):
         won = (arrivals.expected[j][kinds.group] * kinds.share)[:, None]
         day = ends[j] - arrivals.windows[j].days + 1 + np.arange(arrivals.windows[j].days)
-        each = [
-            arrivals.days[j] @ until(np.maximum(clock[end] - clock[day], 0.0)) for end in (0, *ends[j:])
-        ]
+        each = [arrivals.days[j] @ until(np.maximum(clock[end] - clock[day], 0.0)) for end in (0, *ends[j:])]
         again = np.diff(np.stack(each), axis=0)
 
         def total(values: np.ndarray) -> np.ndarray:
@@ -300,4 +298,3 @@ def recent_newcomers(frame: pd.DataFrame, as_of: dt.date, days: int = 365) -> pd
     first = frame["first_purchase"].to_numpy().astype("datetime64[D]")
     of_late = first > np.datetime64(as_of) - np.timedelta64(days, "D")
     return frame[of_late] if of_late.any() else frame
-

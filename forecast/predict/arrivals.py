@@ -149,21 +149,26 @@ def usual_arrivals(
 def _usual(won: np.ndarray, place: int, days: int) -> tuple[np.ndarray, int, float]:
     """Arrivals on each day from ``place`` on, earlier years behind them, and how far they were moved."""
     known = len(won)
+    if not won[-min(_QUARTER, known) :].any():
+        return np.zeros(days), -1, 0.0  # a cohort that nobody joins
     year = [round(_YEAR * k) for k in range(1, int((place + days) / _YEAR) + 1)]
     back = [shift for shift in year if place >= shift and place + days - shift <= known]
     if not back:
         last = won[-min(_QUARTER, known) :]
         return np.full(days, last.mean()), 0, 0.0
     earlier = np.mean([won[place - shift : place - shift + days] for shift in back], axis=0)
-    moved = _MOVED * _surprise(won)
+    moved = _MOVED * _surprise(won, float(earlier.mean()))
     kernel = np.ones(_SMOOTH)
     smooth = np.convolve(earlier, kernel, "same") / np.convolve(np.ones(days), kernel, "same")
     smooth *= earlier.sum() / max(smooth.sum(), 1e-300)
     return smooth * np.exp(moved), len(back), moved
 
 
-def _surprise(won: np.ndarray) -> float:
-    """Logarithm of the last quarter's arrivals over those of the same days in earlier years."""
+def _surprise(won: np.ndarray, rate: float) -> float:
+    """Logarithm of the last quarter's arrivals over those of the same days in earlier years.
+
+    A log of little more than a year has no such days; the quarter is then compared with ``rate`` a day.
+    """
     known = len(won)
     places = np.arange(max(known - _QUARTER, 0), known)
     usual, counts = np.zeros(len(places)), np.zeros(len(places))
@@ -173,7 +178,7 @@ def _surprise(won: np.ndarray) -> float:
         counts += back >= 0
     seen = counts > 0
     if seen.sum() < _LEAST_OVERLAP:
-        return 0.0
+        return float(np.log((won[places].sum() + 0.5) / (rate * len(places) + 0.5)))
     expected = float((usual[seen] / counts[seen]).sum())
     return float(np.log((won[places[seen]].sum() + 0.5) / (expected + 0.5)))
 
@@ -198,6 +203,8 @@ def _shares(profile: np.ndarray) -> np.ndarray:
 
 
 def _words(years: int, moved: float) -> str:
+    if years < 0:
+        return "none: nobody was won in the last 91 days"
     if not years:
         return "the daily mean of the last 91 days: no earlier year is known"
     earlier = f"{years} earlier year{'s' if years > 1 else ''}"

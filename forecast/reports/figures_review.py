@@ -25,7 +25,8 @@ def bridge_data(lines: pd.DataFrame) -> pd.DataFrame:
     >>> bridge_data(lines).to_dict("list")
     {'step': ['forecast', 'retention', 'actual'], 'start': [0.0, 100.0, 0.0], 'change': [100.0, -10.0, 90.0]}
     """
-    total = lines[(lines["scope"] == "total") & (lines["target"] == "value")].iloc[0]
+    whole = lines[(lines["scope"] == "total") & (lines["target"] == "value") & (lines["group"] == "all")]
+    total = whole.iloc[0]
     parts = lines[lines["scope"] == "bridge"]
     begin = total["forecast"] + np.concatenate([[0.0], np.cumsum(parts["actual"])])[:-1]
     return pd.DataFrame(
@@ -37,13 +38,14 @@ def bridge_data(lines: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def bridge(lines: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def bridge(lines: pd.DataFrame, currency: str | None = None, ax: Axes | None = None) -> Axes:
     """What each factor adds to the forecast of value until it is the actual one.
 
     Parameters
     ----------
     lines : DataFrame
         As in ``Comparison.lines``.
+    currency : str, optional
     """
     with canvas(ax) as axes:
         if lines[lines["scope"] == "bridge"].empty:
@@ -65,7 +67,7 @@ def bridge(lines: pd.DataFrame, ax: Axes | None = None) -> Axes:
         axes.set_ylim(max(0.0, low * 0.6) if low > 0 else None, float(tops.max()) * 1.08)
         axes.set_xticks(place, [name.replace(" per ", "\nper ") for name in data["step"]])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.set_ylabel("value of known customers")
+        axes.set_ylabel(f"value, {safe(currency)}" if currency else "value")
         head(axes, _TITLE)
     return axes
 
@@ -102,7 +104,7 @@ def track_record(record: pd.DataFrame, target: str, ax: Axes | None = None) -> A
         axes.set_xticks(place, [safe(label) for label in own["quarter"]])
         axes.tick_params("x", rotation=45 if many else 0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.set_ylabel(f"{target} of known customers")
+        axes.set_ylabel(f"{target} of all customers")
         said = Line2D([], [], color=BLUE, marker="o", linewidth=2)
         came = Line2D([], [], color=BLACK, marker="D", linestyle="none")
         again = Line2D([], [], **hollow)

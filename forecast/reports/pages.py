@@ -88,7 +88,7 @@ def backtest_page(backtest: Backtest, *, title: str, facts: Mapping[str, Any]) -
     currency = facts.get("currency")
     sections = backtest_sections(backtest, currency)
     sections.append(Section("definitions", "Definitions", backtest_terms(backtest)))
-    return _page(
+    return html_page(
         title,
         deck="Forecasts made from what was known at each cut-off, beside what happened after it.",
         keys=keys(backtest),
@@ -144,7 +144,7 @@ def demo_page(
     if len(scores):
         horizon = f"{count(scores['horizon_days'].iloc[0])} days after {day(scores['as_of'].iloc[0])}"
         more["horizon of the forecast"] = horizon
-    return _page(
+    return html_page(
         "CDNOW, from order log to forecast",
         deck="One log of orders, read, counted, modelled and forecast; and every forecast held against what "
         "happened.",
@@ -175,7 +175,7 @@ def history_page(history: History, facts: Mapping[str, Any], *, title: str = "Hi
     str
         HTML.
     """
-    return _page(
+    return html_page(
         title,
         deck="What customers have been worth so far: the baseline of every forecast.",
         keys=history_keys(history),
@@ -208,7 +208,7 @@ def scores_page(
         scores_section(scores, currency),
         Section("definitions", "Definitions", [Terms("Words", {**MODEL_TERMS, **SCORE_TERMS})]),
     ]
-    return _page(
+    return html_page(
         title,
         deck="What each customer is expected to buy after the last day known.",
         keys=forecast_keys(portfolio, scores, currency),
@@ -241,7 +241,7 @@ def check_page(
     """
     blocks: list[Any] = [Lines(list(verdict.warnings), True, "caution")] if verdict.warnings else []
     blocks.append(Lines(list(verdict.lines), True))
-    return _page(
+    return html_page(
         title,
         deck="Where every row and every amount went, and what the orders suffice for.",
         facts=dict(facts),
@@ -266,7 +266,7 @@ def model_check_page(check: CheckNumbers, *, title: str = "Check of a model") ->
     str
         HTML.
     """
-    return _page(
+    return html_page(
         title,
         deck=f"{check.title}: what the fitted model would have shown, beside what was seen.",
         keys=check_keys(check),
@@ -275,15 +275,16 @@ def model_check_page(check: CheckNumbers, *, title: str = "Check of a model") ->
     )
 
 
-def review_page(
+def review_content(
     lines: pd.DataFrame,
     record: pd.DataFrame,
     *,
     quarter: str,
     facts: Mapping[str, Any],
+    drift: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
-) -> str:
-    """A quarter's forecast beside what happened, for the meeting.
+) -> dict[str, Any]:
+    """What stands on the page of a quarter's review, for :func:`html_page` and ``markdown_page``.
 
     Parameters
     ----------
@@ -294,25 +295,22 @@ def review_page(
     quarter : str
     facts : mapping
         What the numbers rest on; ``currency`` labels amounts.
+    drift : DataFrame, optional
+        As from ``forecast.drift``.
     notes : sequence of str
-
-    Returns
-    -------
-    str
-        HTML.
     """
     currency = facts.get("currency")
-    return _page(
-        f"Forecast and actual, {quarter}",
-        deck="What was forecast before the quarter began, frozen then, beside what happened.",
-        keys=review_keys(lines, currency),
-        lead=[Lines(review_sentences(lines, quarter, currency))],
-        facts=facts,
-        sections=review_sections(lines, record, currency=currency, notes=notes),
-    )
+    return {
+        "title": f"Forecast and actual, {quarter}",
+        "deck": "What was forecast before the quarter began, frozen then, beside what happened.",
+        "keys": review_keys(lines, currency),
+        "lead": [Lines(review_sentences(lines, quarter, currency))],
+        "facts": facts,
+        "sections": review_sections(lines, record, currency=currency, drift=drift, notes=notes),
+    }
 
 
-def _page(
+def html_page(
     title: str,
     *,
     deck: str,
@@ -321,12 +319,19 @@ def _page(
     keys: Sequence[Key] = (),
     lead: Sequence[Any] = (),
 ) -> str:
-    shown = {
-        _WORDS.get(name, name.replace("_", " ")): _NOTHING_GIVEN.get(name, NONE)
-        if plain(value) == NONE
-        else plain(value)
-        for name, value in facts.items()
-    }
+    """A page of sections as HTML.
+
+    Parameters
+    ----------
+    title, deck : str
+    sections : sequence of Section
+    facts : mapping
+        What the numbers rest on.
+    keys : sequence of Key
+    lead : sequence of blocks
+        Before the sections.
+    """
+    shown = facts_in_words(facts)
     page = _environment().get_template("page.html.j2").render(
         title=title,
         deck=deck,
@@ -338,6 +343,16 @@ def _page(
     )  # fmt: skip
     # A number and its percent sign stay on one line.
     return re.sub(r"(\d) %", "\\1\u00a0%", page)
+
+
+def facts_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What the numbers rest on, as it is said."""
+    return {
+        _WORDS.get(name, name.replace("_", " ")): _NOTHING_GIVEN.get(name, NONE)
+        if plain(value) == NONE
+        else plain(value)
+        for name, value in facts.items()
+    }
 
 
 @cache
