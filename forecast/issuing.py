@@ -289,15 +289,15 @@ def _with_newcomers(
     combined: pd.DataFrame, arrivals: Arrivals, by: str | None, fiscal_year_start: int
 ) -> pd.DataFrame:
     """Cells of the forecast: combinations of known customers' groups, then cohorts and groups to be won."""
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, Any]] = []
     for window in arrivals.windows:
         cohort = quarter_of(window.start, fiscal_year_start).label
         rows += [
-            {"cohort": cohort, "repeat_purchases": NEW, **({by: group} if by else {})}
+            {"cohort": cohort, "repeat_purchases": NEW, "begins": window.start, **({by: group} if by else {})}
             for group in arrivals.groups
         ]
-    new = pd.DataFrame(rows, columns=list(combined))
-    return pd.concat([combined.assign(who="known"), new.assign(who=NEW)], ignore_index=True)
+    known = combined.assign(who="known", begins=dt.date.min)
+    return pd.concat([known, pd.DataFrame(rows).assign(who=NEW)], ignore_index=True)
 
 
 def _of_period(
@@ -337,8 +337,12 @@ def _lines(
         ("all", np.ones(len(cells), bool)), ("known", (cells["who"] == "known").to_numpy()),
         (NEW, (cells["who"] == NEW).to_numpy()),
     )]  # fmt: skip
-    for scope in [str(name) for name in cells if name != "who"]:
-        whole += [(scope, group, (cells[scope] == group).to_numpy()) for group in sorted(set(cells[scope]))]
+    # A cohort that begins after the quarter has no line in it.
+    cells = cells.assign(cohort=cells["cohort"].where(cells["begins"] <= period.end, ""))
+    for scope in [str(name) for name in cells if name not in ("who", "begins")]:
+        whole += [
+            (scope, group, (cells[scope] == group).to_numpy()) for group in sorted(set(cells[scope]) - {""})
+        ]
     for scope, group, own in whole:
         for target, drawn in draws.items():
             sums = drawn[own].sum(axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from forecast.reports.canvas import BLACK, BLUE, ORANGE, QUIET, canvas, head, nothing, safe
 
@@ -53,21 +53,27 @@ def bridge(lines: pd.DataFrame, currency: str | None = None, ax: Axes | None = N
         data = bridge_data(lines)
         place = np.arange(len(data))
         ends = {0: BLUE, len(data) - 1: BLACK}
+        both = np.sort([data["start"], data["start"] + data["change"]], axis=0)
+        low, high = both[0], both[1]
+        floor = float(low[1:-1].min()) if len(data) > 2 else 0.0
+        top = float(high.max())
+        floor = max(0.0, floor - 0.35 * (top - floor)) if floor > 0 else floor
         for k, row in data.iterrows():
             colour = ends.get(int(str(k)), ORANGE if row["change"] < 0 else "#009e73")
             hatch = "//" if row["change"] < 0 else None
-            axes.bar(int(str(k)), row["change"], bottom=row["start"], width=0.62, color=colour, hatch=hatch,
-                     edgecolor="white", linewidth=0.8)  # fmt: skip
-        tops = np.maximum(data["start"], data["start"] + data["change"])
+            axes.barh(int(str(k)), row["change"], left=row["start"], height=0.62, color=colour, hatch=hatch,
+                      edgecolor="white", linewidth=0.8)  # fmt: skip
+        axes.hlines(place, floor, np.maximum(low, floor), color=QUIET, linewidth=0.6, linestyle=":")
         signs = ["", *["+"] * (len(data) - 2), ""]
-        for x, top, change, sign in zip(place, tops, data["change"], signs, strict=True):
-            axes.annotate(f"{change:{sign},.0f}".replace("-", "\u2212"), (x, top), ha="center", va="bottom",
-                          xytext=(0, 2), textcoords="offset points", fontsize=9.5)  # fmt: skip
-        low = float(np.minimum(data["start"], data["start"] + data["change"])[1:-1].min())
-        axes.set_ylim(max(0.0, low * 0.6) if low > 0 else None, float(tops.max()) * 1.08)
-        axes.set_xticks(place, [name.replace(" per ", "\nper ") for name in data["step"]])
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.set_ylabel(f"value, {safe(currency)}" if currency else "value")
+        for y, end, change, sign in zip(place, high, data["change"], signs, strict=True):
+            axes.annotate(f"{change:{sign},.0f}".replace("-", "\u2212"), (end, y), ha="left", va="center",
+                          xytext=(4, 0), textcoords="offset points", fontsize=9.5)  # fmt: skip
+        axes.set_xlim(floor, top + 0.22 * (top - floor))
+        axes.set_yticks(place, [safe(name) for name in data["step"]])
+        axes.invert_yaxis()
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(f"value, {safe(currency)}" if currency else "value")
         head(axes, _TITLE)
     return axes
 

@@ -96,7 +96,7 @@ interval (1,100 to 1,400).
             f"{text} {'added' if adds[most] > 0 else 'took'} {_amount(about(abs(adds[most])), currency)}."
         )
     found += _rules_in_words(lines, target)
-    return [minus(text) for text in found]
+    return found
 
 
 def _rules_in_words(lines: pd.DataFrame, target: str) -> list[str]:
@@ -145,6 +145,7 @@ def review_sections(
     has_value = bool(_total(lines, "value"))
     order = {name: k for k, name in enumerate(_NAMES)}
     total = lines[(lines["scope"] == "total") & (lines[["forecast", "actual"]].abs().max(axis=1) > 0)]
+    total = total[(total["target"] != "acquired") | (total["group"] == "new")]
     total = total.sort_values("target", key=lambda own: own.map(order), kind="stable")
     total = total.assign(target=total["target"].map(_NAMES), group=total["group"].map(_WHO))
     heads = {"target": ("", plain), "group": ("Customers", plain)}
