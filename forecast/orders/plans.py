@@ -29,7 +29,7 @@ WHOLE = "all"
 
 
 def read_plan(source: Any, by: str | None = None, fiscal_year_start: int = 1) -> pd.DataFrame:
-    """How many customers are planned: ``start, end, group, customers``, in the order of the file.
+    """How many customers are planned: ``start, end, group, customers, period``, in the order of the file.
 
     Parameters
     ----------
@@ -49,19 +49,20 @@ def read_plan(source: Any, by: str | None = None, fiscal_year_start: int = 1) ->
     --------
     >>> read_plan(pd.DataFrame({"period": ["2026Q4"], "customers": [500]})).to_dict("records")
     [{'start': datetime.date(2026, 10, 1), 'end': datetime.date(2026, 12, 31), 'group': 'all',
-      'customers': 500.0}]
+      'customers': 500.0, 'period': '2026Q4'}]
     """
     return _read(source, "customers", by, fiscal_year_start)
 
 
 def read_spend(source: Any, by: str | None = None, fiscal_year_start: int = 1) -> pd.DataFrame:
-    """What was spent to win customers: ``start, end, group, spend``; as :func:`read_plan`.
+    """What was spent to win customers: ``start, end, group, spend, period``; as :func:`read_plan`.
 
     Examples
     --------
     >>> spend = pd.DataFrame({"period": ["2026-02"], "channel": ["ads"], "spend": ["1,250.50"]})
     >>> read_spend(spend, "channel").to_dict("records")
-    [{'start': datetime.date(2026, 2, 1), 'end': datetime.date(2026, 2, 28), 'group': 'ads', 'spend': 1250.5}]
+    [{'start': datetime.date(2026, 2, 1), 'end': datetime.date(2026, 2, 28), 'group': 'ads', 'spend': 1250.5,
+      'period': '2026-02'}]
     """
     return _read(source, "spend", by, fiscal_year_start)
 
@@ -93,8 +94,9 @@ def _read(source: Any, amount: str, by: str | None, fiscal_year_start: int) -> p
         name = WHOLE if group is None else str(cells[group]).strip()
         if not name or name == "nan":
             raise InputError("the group is blank", where=at, advice="Name it as the orders do.")
-        rows.append((start, end, name, _amount(cells[amount], at, amount)))
-    return pd.DataFrame(rows, columns=["start", "end", "group", amount])
+        label = str(cells["period"]).strip()
+        rows.append((start, end, name, _amount(cells[amount], at, amount), label))
+    return pd.DataFrame(rows, columns=["start", "end", "group", amount, "period"])
 
 
 def _frame(source: Any) -> tuple[pd.DataFrame, str, int]:

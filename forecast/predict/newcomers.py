@@ -24,6 +24,7 @@ from forecast.summary.first_orders import FirstOrders
 
 ROUNDS = 256  # joint draws of the parameters
 _INDIVIDUALS = 100  # newcomers a round and line
+_REPEATS = 16  # draws of a planned period for each draw of the parameters
 _MOST = 20_000  # newcomers a round, however many groups there are
 
 
@@ -94,7 +95,7 @@ def newcomer_table(
     levels = check_levels(levels)
     margin, discount_rate = check_margin(margin), check_discount_rate(discount_rate)
     check_seed(seed)
-    lines = _Lines.of(model, first_orders, as_of, days, discount_rate)
+    lines = Lines.of(model, first_orders, as_of, days, discount_rate)
     first = lines.first
     shares = first.shares
     expected = _expected(lines)
@@ -135,6 +136,70 @@ def newcomer_table(
     return table[[name for name in table.columns if name not in single_columns] + single_columns]
 
 
+def planned_value(
+    model: ClvModel,
+    first_orders: Mapping[str, Any] | None,
+    plan: pd.DataFrame,
+    *,
+    as_of: dt.date,
+    days: int,
+    levels: Any = (80.0, 95.0),
+    margin: float = 1.0,
+    discount_rate: float = 0.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What planned newcomers will be worth together, period by period.
+
+    Parameters
+    ----------
+    plan : DataFrame
+        ``period, group, customers``, as :func:`forecast.orders.plans.read_plan` gives it.
+    model, first_orders, as_of, days, levels, margin, discount_rate, seed
+        As in :func:`newcomer_table`.
+
+    Returns
+    -------
+    DataFrame
+        ``period, group, horizon_days, planned_customers, planned_value`` (each until ``days`` after the first
+        order) and ``planned_value-lo-80`` … (predictive, from summed draws; the number won is Poisson around
+        the plan). A group that the model has not seen is valued as one.
+
+    Notes
+    -----
+    Everybody is valued as if won on the day after ``as_of``; the season of later periods is left out.
+    """
+    levels = check_levels(levels)
+    lines = Lines.of(model, first_orders, as_of, days, discount_rate)
+    drawn, first = _draw(lines, seed), lines.first
+    places = {name: g for g, name in enumerate(first.names)}
+    exact = newcomer_table(
+        model, first_orders, as_of=as_of, days=days, levels=(), discount_rate=discount_rate
+    ).set_index("group")["expected_value"]
+    rng = np.random.default_rng([seed, 411])
+    rows = []
+    for own in plan.to_dict("records"):
+        name, size = str(own["group"]), float(own["customers"])
+        line = places.get(name, len(first.names))
+        whole = name == "all" or not first.names
+        mean = drawn.means @ first.shares if whole else drawn.means[:, line]
+        single = drawn.mixed if whole else drawn.single[line]
+        spread = float(np.sqrt(drawn.weight @ single.var(axis=1)))
+        expected = float(exact["all" if whole else name if name in exact.index else OTHER])
+        won = rng.poisson(size, (len(mean), _REPEATS))
+        total = won * mean[:, None] + np.sqrt(won) * spread * rng.standard_normal(won.shape)
+        row = {
+            "period": own["period"], "group": name, "horizon_days": days, "planned_customers": size,
+            "planned_value": margin * size * expected,
+        }  # fmt: skip
+        weight = np.repeat(drawn.weight, _REPEATS)
+        for level in levels:
+            ends = quantiles(total.ravel(), weight, np.array([0.5 - level / 200.0, 0.5 + level / 200.0]))
+            row[f"planned_value-lo-{level_label(level)}"] = margin * max(float(ends[0]), 0.0)
+            row[f"planned_value-hi-{level_label(level)}"] = margin * float(ends[1])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def _refuse_endless(groups: list[str], expected: dict[str, np.ndarray]) -> None:
     """A posterior that knows next to nothing of a group may hold infinite means."""
     bad = ~np.isfinite(np.stack(list(expected.values()))).all(axis=0)
@@ -161,7 +226,7 @@ def quantiles(values: np.ndarray, weight: np.ndarray, shares: np.ndarray) -> np.
 
 
 @dataclass(frozen=True)
-class _Lines:
+class Lines:
     """Newcomers as customers without a history, one a line of the table."""
 
     model: ClvModel
@@ -175,7 +240,7 @@ class _Lines:
     @classmethod
     def of(
         cls, model: ClvModel, kept: Mapping[str, Any] | None, as_of: dt.date, days: int, rate: float
-    ) -> _Lines:
+    ) -> Lines:
         """Refuses what it cannot tell."""
         if kept is None:
             raise InputError(
@@ -238,7 +303,7 @@ class _Lines:
         return mean_spend(draw, self.first.paid if self.first_tells else None, factor)
 
 
-def _expected(lines: _Lines) -> dict[str, np.ndarray]:
+def _expected(lines: Lines) -> dict[str, np.ndarray]:
     """Means over the draws that scoring takes, line by line."""
     out = {name: np.zeros(len(lines.first.mean)) for name in ("p_repeat", "purchases", "discounted", "spend")}
     for index, weight in zip(*lines.model.purchases.predictive_draws(), strict=True):
@@ -263,7 +328,7 @@ class _Drawn:
     mixed: np.ndarray  # (rounds, individuals)
 
 
-def _draw(lines: _Lines, seed: int) -> _Drawn:
+def _draw(lines: Lines, seed: int) -> _Drawn:
     """Draws of the parameters times newcomers; the parts of a value meet before it is summarised."""
     model, first = lines.model, lines.first
     assert model.spend is not None

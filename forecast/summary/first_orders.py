@@ -32,7 +32,8 @@ def first_orders(histories: Histories, by: str | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        See :func:`describe_first_orders`.
+        See :func:`describe_first_orders`; and ``arrivals``, how many customers were won in each month:
+        ``months``, ``customers`` (a list for each group, or for ``all``) and ``until``, the last day known.
 
     Examples
     --------
@@ -48,7 +49,25 @@ def first_orders(histories: Histories, by: str | None = None) -> dict[str, Any]:
         f"SELECT {group} AS g, first_value AS v FROM {histories.table} ORDER BY g, v"
     ).fetchnumpy()
     values = np.ma.filled(found["v"], np.nan).astype(float)
-    return describe_first_orders(values, None if by is None else np.asarray(found["g"], dtype=str), by)
+    kept = describe_first_orders(values, None if by is None else np.asarray(found["g"], dtype=str), by)
+    return {**kept, "arrivals": _arrivals(histories, group if by else "'all'")}
+
+
+def _arrivals(histories: Histories, group: str) -> dict[str, Any]:
+    """Customers won in each month from the first order on; months without any have a 0."""
+    rows = histories.connection.execute(
+        f"SELECT CAST({group} AS VARCHAR), strftime(first_purchase, '%Y-%m'), count(*) "
+        f"FROM {histories.table} GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+    first = min((month for _, month, _ in rows), default=f"{histories.as_of:%Y-%m}")
+    months = (
+        np.arange(np.datetime64(first), np.datetime64(f"{histories.as_of:%Y-%m}") + 1).astype(str).tolist()
+    )
+    counts = {name: dict.fromkeys(months, 0) for name in sorted({name for name, _, _ in rows})}
+    for name, month, size in rows:
+        counts[name][month] = int(size)
+    kept = {name: list(own.values()) for name, own in counts.items()}
+    return {"months": months, "customers": kept, "until": histories.as_of.isoformat()}
 
 
 def describe_first_orders(

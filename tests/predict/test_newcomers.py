@@ -93,7 +93,7 @@ def test_newcomers_are_those_that_the_model_simulates(name: str, parameters: dic
 def test_drawn_newcomers_have_the_expected_value(spend: Fitted, rate: float) -> None:
     """Single newcomers, drawn one by one, and the mean that is computed come from different formulas."""
     model = ClvModel(BG, spend, paid_share=0.8)
-    lines = newcomers._Lines.of(model, KEPT, AS_OF, 365, rate)
+    lines = newcomers.Lines.of(model, KEPT, AS_OF, 365, rate)
     drawn = newcomers._draw(lines, seed=1).mixed.ravel()
     error = drawn.std() / np.sqrt(len(drawn))
     assert abs(row(model, discount_rate=rate)["expected_value"] - drawn.mean()) < 4.5 * error
@@ -216,7 +216,7 @@ def test_the_learned_shape_is_in_chances_and_draws() -> None:
     plain = row()
     assert found["p_repeat"] == pytest.approx(float(warp.above(np.array([plain["p_repeat"]]))[0]))
     assert found["expected_repeat_purchases"] == plain["expected_repeat_purchases"]
-    lines = newcomers._Lines.of(model, KEPT, AS_OF, 365, 0.0)
+    lines = newcomers.Lines.of(model, KEPT, AS_OF, 365, 0.0)
     _, _, (starts, beyond) = lines.purchases(0)
     line = np.zeros(40_000, np.int64)
     counts = newcomers._counts(model, np.random.default_rng(0), line, starts, beyond)
@@ -454,7 +454,7 @@ def test_free_first_orders_count() -> None:
     kept = describe_first_orders(np.where(np.arange(4000) < 1000, 0.0, FIRST))
     model = ClvModel(BG, ALL)
     found = row(model, kept)
-    lines = newcomers._Lines.of(model, kept, AS_OF, 365, 0.0)
+    lines = newcomers.Lines.of(model, kept, AS_OF, 365, 0.0)
     drawn = newcomers._draw(lines, seed=0).mixed.ravel()
     assert found["first_order_value"] == pytest.approx(FIRST[1000:].sum() / 4000)
     assert abs(found["expected_value"] - drawn.mean()) < 4.5 * drawn.std() / np.sqrt(len(drawn))
