@@ -36,6 +36,10 @@ class Comparison:
         ``repeat_purchases``, the column asked for, ``decile`` (of known customers), ``bridge`` (what each
         factor adds to value), ``baseline`` (simple rules of known customers) and ``baseline of all``.
         ``actual_first`` is what the first comparison reported.
+    cohorts : DataFrame
+        Cumulative value per customer by cohort and age as the forecast projected it, with ``actual``
+        beside the projections of this quarter; empty for a log without money. See
+        :func:`forecast.cohorts.cohort_curves`.
     mature : bool
         Whether the orders reach far enough past the quarter for its refunds to be in.
     notes : tuple of str
@@ -44,6 +48,7 @@ class Comparison:
     quarter: str
     issue: Issue
     lines: pd.DataFrame
+    cohorts: pd.DataFrame
     mature: bool
     notes: tuple[str, ...] = field(default=())
 
@@ -140,7 +145,7 @@ def compare(
             f"{end + dt.timedelta(days=MATURE_AFTER)}; compare again then"
         )
     found = _with_first(found, issue, label)
-    comparison = Comparison(label, issue, found, mature, tuple(notes))
+    comparison = Comparison(label, issue, found, _curves(issue, label, lines), mature, tuple(notes))
     if settle:
         kept = found.drop(columns="actual_first")
         append_settlement(issue, label, {
@@ -313,6 +318,19 @@ def _actual(orders: Any, issue: Issue, window: dict[str, Any], margin: float) ->
         histories.close()
         new[by] = groups.reindex(new["customer_id"]).to_numpy()
     return pd.concat([both, new], ignore_index=True)
+
+
+def _curves(issue: Issue, label: str, lines: pd.DataFrame) -> pd.DataFrame:
+    """Cohort curves as projected, with what came of the first quarter after the forecast."""
+    if "cohorts" not in issue.tables:
+        return pd.DataFrame()
+    curves = issue.table("cohorts")
+    own = lines[(lines["scope"] == "cohort") & (lines["target"] == "value")].set_index("group")["actual"]
+    so_far = curves[~curves["projected"]].groupby("cohort")["cumulative_value_per_customer"].last()
+    first = label == issue.content["quarters"][0]["quarter"] and not issue.content["quarters"][0]["partial"]
+    here = curves["projected"] & (curves["quarter"] == label) & first
+    came = curves["cohort"].map(so_far) + curves["cohort"].map(own) / curves["customers"]
+    return curves.assign(actual=came.where(here))
 
 
 def _rules(issue: Issue, customers: pd.DataFrame, target: str) -> pd.DataFrame:

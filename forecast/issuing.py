@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.cohorts import cohort_curves
 from forecast.errors import ArgumentError
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.board import frequency_class
@@ -94,7 +95,9 @@ def issue(
         expected_purchases, expected_value, p_purchase`` (of the first period alone) and the groups;
         ``issue.table("totals")``: :data:`TOTALS`. Scope ``total`` has the groups ``all``, ``known`` and
         ``new``; ``mean`` lines of every scope add up to ``all``, customers to ``known``. Targets are
-        ``purchases, active, value`` and ``acquired`` (customers won in the quarter).
+        ``purchases, active, value`` and ``acquired`` (customers won in the quarter);
+        ``issue.table("cohorts")``: cumulative value per customer by age, observed and projected, see
+        :func:`forecast.cohorts.cohort_curves`.
 
     Raises
     ------
@@ -143,13 +146,14 @@ def issue(
     kinds = Kinds.of(model.clv, arrivals, FirstOrders.from_dict(kept), recent, by, day, seed)
     won = simulate_newcomers(model.clv, arrivals, kinds, margin=margin, draws=draws, seed=seed)
     cells = _with_newcomers(combined, arrivals, by, fiscal_year_start)
+    said = [_of_period(k, period, each, combined, drawn, won) for k, period in enumerate(periods)]
     totals = pd.concat(
-        [
-            _lines(day, period, cells, *_of_period(k, period, each, combined, drawn, won), levels)
-            for k, period in enumerate(periods)
-        ],
+        [_lines(day, period, cells, *own, levels) for period, own in zip(periods, said, strict=True)],
         ignore_index=True,
     )
+    tables = {"customers": each, "totals": totals}
+    if "value" in drawn:
+        tables["cohorts"] = _cohorts(orders, day, periods, cells, said, levels, margin, fiscal_year_start)
     known = orders.until(day)
     content = {
         "model": {
@@ -185,7 +189,7 @@ def issue(
         "last_year": _last_year(known, periods[0], margin),
         "versions": {"clv-forecast": metadata.version("clv-forecast")},
     }
-    return write_issue(ledger, day, name, content, {"customers": each, "totals": totals})
+    return write_issue(ledger, day, name, content, tables)
 
 
 def _arrivals(
@@ -353,6 +357,21 @@ def _lines(
             rows += [(*head, "quantile", share, float(np.quantile(sums, share))) for share in shares]
     found = pd.DataFrame(rows, columns=list(TOTALS))
     return found.assign(**{name: pd.to_datetime(found[name]) for name in TOTALS[:2]})
+
+
+def _cohorts(
+    orders: Any, day: dt.date, periods: Sequence[Period], cells: pd.DataFrame, said: list[Any],
+    levels: tuple[float, ...], margin: float, fiscal_year_start: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Curves of the cohorts that are known."""
+    means, draws = {}, {}
+    for label in sorted(set(cells.loc[cells["who"] == "known", "cohort"])):
+        own = ((cells["who"] == "known") & (cells["cohort"] == label)).to_numpy()
+        means[label] = np.array([mean["value"][own].sum() for mean, _ in said])
+        draws[label] = np.stack([drawn["value"][own].sum(axis=0) for _, drawn in said])
+    return cohort_curves(
+        orders, day, periods, means, draws, levels=levels, margin=margin, fiscal_year_start=fiscal_year_start
+    )
 
 
 def _last_year(orders: Any, period: Period, margin: float) -> dict[str, float]:

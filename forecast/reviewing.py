@@ -96,5 +96,11 @@ def review(found: Comparison, record: Any, told: Any, orders: Orders) -> dict[st
         "hash of the forecast": found.issue.checksum,
     }
     return review_content(
-        found.lines, record, quarter=found.quarter, facts=rests_on, drift=told, notes=found.notes
+        found.lines,
+        record,
+        quarter=found.quarter,
+        facts=rests_on,
+        cohorts=found.cohorts,
+        drift=told,
+        notes=found.notes,
     )

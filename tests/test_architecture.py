@@ -21,7 +21,7 @@ FLOORS = [
     {"predict"},
     {"evaluation", "store"},
     {"card"},
-    {"model", "estimating"},
+    {"model", "estimating", "cohorts"},
     {"training", "issuing", "reports", "estimators", "interop", "datasets"},
     {"comparing"},
     {"pipeline"},

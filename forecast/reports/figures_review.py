@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from forecast.reports.canvas import BLACK, BLUE, ORANGE, QUIET, canvas, head, nothing, safe
+from forecast.reports.canvas import BLACK, BLUE, MARKERS, ORANGE, PALETTE, QUIET, canvas, head, nothing, safe
 
 _TITLE = "From forecast to actual value"
 
@@ -118,4 +118,49 @@ def track_record(record: pd.DataFrame, target: str, ax: Axes | None = None) -> A
         if restated.any():
             handles, labels = [*handles, again], [*labels, "restated"]
         head(axes, title, handles, labels)
+    return axes
+
+
+def cohort_projection(curves: pd.DataFrame, currency: str | None = None, ax: Axes | None = None) -> Axes:
+    """Cumulative value per customer by age: lines are what was observed, dashes what was projected then.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As in ``Comparison.cohorts``, or the table ``cohorts`` of an issue.
+    currency : str, optional
+    """
+    title = "What a customer is worth, by quarter of the first purchase"
+    with canvas(ax) as axes:
+        if curves.empty:
+            return nothing(axes, title, "no values in the orders")
+        names = list(dict.fromkeys(curves["cohort"]))
+        if len(names) > len(PALETTE):  # the youngest, evenly spread back to the oldest
+            names = [names[k] for k in np.linspace(0, len(names) - 1, len(PALETTE)).round().astype(int)]
+        low = next(str(name) for name in curves if str(name).startswith("lo-"))
+        handles = []
+        for place, name in enumerate(names):
+            own = curves[curves["cohort"] == name]
+            colour, mark = PALETTE[place], MARKERS[place]
+            known, ahead = own[~own["projected"]], own[own["projected"]]
+            value = "cumulative_value_per_customer"
+            (line,) = axes.plot(known["age"], known[value], color=colour, marker=mark, markersize=4)
+            handles.append(line)
+            joined = pd.concat([known.tail(1), ahead])
+            axes.plot(joined["age"], joined[value], color=colour, linestyle=(0, (4, 2)), marker=mark,
+                      markersize=4, markerfacecolor="white")  # fmt: skip
+            axes.fill_between(
+                ahead["age"].to_numpy(dtype=float), ahead[low].to_numpy(dtype=float),
+                ahead[low.replace("lo", "hi")].to_numpy(dtype=float), color=colour, alpha=0.18, linewidth=0,
+            )  # fmt: skip
+            if "actual" in own and own["actual"].notna().any():
+                axes.plot(own["age"], own["actual"], color=BLACK, marker="D", linestyle="none", markersize=5)
+        if "actual" in curves and curves["actual"].notna().any():
+            handles.append(Line2D([], [], color=BLACK, marker="D", linestyle="none"))
+            names = [*names, "happened"]
+        head(axes, title, handles, [safe(name) for name in names], ncols=4)
+        axes.set_xlabel("age: quarters since the quarter of the first purchase")
+        axes.set_ylabel("value per customer" + (f" ({safe(currency)})" if currency else ""))
+        axes.set_ylim(bottom=0.0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes

@@ -281,6 +281,7 @@ def review_content(
     *,
     quarter: str,
     facts: Mapping[str, Any],
+    cohorts: pd.DataFrame | None = None,
     drift: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -295,6 +296,8 @@ def review_content(
     quarter : str
     facts : mapping
         What the numbers rest on; ``currency`` labels amounts.
+    cohorts : DataFrame, optional
+        As in ``Comparison.cohorts``.
     drift : DataFrame, optional
         As from ``forecast.drift``.
     notes : sequence of str
@@ -306,7 +309,9 @@ def review_content(
         "keys": review_keys(lines, currency),
         "lead": [Lines(review_sentences(lines, quarter, currency))],
         "facts": facts,
-        "sections": review_sections(lines, record, currency=currency, drift=drift, notes=notes),
+        "sections": review_sections(
+            lines, record, currency=currency, cohorts=cohorts, drift=drift, notes=notes
+        ),
     }
 
 

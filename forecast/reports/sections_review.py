@@ -138,6 +138,7 @@ def review_sections(
     record: pd.DataFrame,
     *,
     currency: str | None,
+    cohorts: pd.DataFrame | None = None,
     drift: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
 ) -> list[Section]:
@@ -165,6 +166,8 @@ def review_sections(
         )  # fmt: skip
     for scope in [name for name in dict.fromkeys(lines["scope"]) if name not in _OWN]:
         found.append(_by(lines, scope, "value" if has_value else "purchases", len(found)))
+    if cohorts is not None and len(cohorts):
+        found.append(_curves(cohorts, currency))
     found.append(
         Section("model", "The model beside simple rules", [Gallery([_rules(lines), _deciles(lines)])])
     )
@@ -182,6 +185,30 @@ def _by(lines: pd.DataFrame, scope: str, target: str, number: int) -> Section:
     what = _NAMES[target]
     heads = {"group": (words[:1].upper() + words[1:], plain)}
     return Section(f"by-{number}", f"By {words}", [_table(own, f"{what} by {words}", heads)])
+
+
+def _curves(cohorts: pd.DataFrame, currency: str | None) -> Section:
+    level = next(str(name)[3:] for name in cohorts if str(name).startswith("lo-"))
+    words = (
+        f"Lines: observed before the forecast. Dashes: projected then, with {level} % intervals. Compare "
+        "cohorts at the same age; blank is what nobody can know yet."
+    )
+    ahead = cohorts[cohorts["projected"]].groupby("cohort", sort=False).tail(1)
+    ends = [
+        f"{money(lo)} to {money(hi)}"
+        for lo, hi in zip(ahead[f"lo-{level}"], ahead[f"hi-{level}"], strict=True)
+    ]
+    observed = cohorts[~cohorts["projected"]].groupby("cohort")["cumulative_value_per_customer"].last()
+    shown = table(
+        ahead.assign(interval=ends, so_far=ahead["cohort"].map(observed)),
+        "Value per customer when the forecast was made, and at its end",
+        {"cohort": ("First purchase", plain), "customers": ("Customers", count), "so_far": ("Then", money),
+         "quarter": ("Until", plain), "cumulative_value_per_customer": ("Projected", money),
+         "interval": (f"{level} % interval", str)},
+    )  # fmt: skip
+    return Section("cohorts", "Cohorts", [
+        Gallery([drawn(figures_review.cohort_projection(cohorts, currency), words), shown])
+    ])  # fmt: skip
 
 
 def _record(record: pd.DataFrame) -> Section:
