@@ -130,7 +130,7 @@ def cohort_projection(curves: pd.DataFrame, currency: str | None = None, ax: Axe
         As in ``Comparison.cohorts``, or the table ``cohorts`` of an issue.
     currency : str, optional
     """
-    title = "What a customer is worth, by quarter of the first purchase"
+    title = "Value of a customer by age"
     with canvas(ax) as axes:
         if curves.empty:
             return nothing(axes, title, "no values in the orders")

@@ -206,9 +206,9 @@ def _curves(cohorts: pd.DataFrame, currency: str | None) -> Section:
          "quarter": ("Until", plain), "cumulative_value_per_customer": ("Projected", money),
          "interval": (f"{level} % interval", str)},
     )  # fmt: skip
-    return Section("cohorts", "Cohorts", [
-        Gallery([drawn(figures_review.cohort_projection(cohorts, currency), words), shown])
-    ])  # fmt: skip
+    return Section(
+        "cohorts", "Cohorts", [drawn(figures_review.cohort_projection(cohorts, currency), words), shown]
+    )
 
 
 def _record(record: pd.DataFrame) -> Section:
