@@ -11,7 +11,7 @@ from forecast.evaluation.candidates import AUTO, Candidate, fit_clv
 from forecast.evaluation.choosing import ASKED, Choice, check_seasonal, choose_model
 from forecast.evaluation.rolling import Rolling
 from forecast.evaluation.spendcheck import independence
-from forecast.evaluation.spending import SpendChoice, check_spend, choose_spend
+from forecast.evaluation.spending import SpendChoice, check_spend, choose_spend, with_level
 from forecast.fitting import GAMMA_GAMMA, check_method, purchase_model
 from forecast.fitting.design import check_covariates, covariate_column
 from forecast.model import Model
@@ -108,6 +108,7 @@ def fit(
         traits = by is not None or bool(checked.get("spend"))
         bases = tuple(b for b in SPEND_BASES if b != "mean" or not traits)
         worth = choose_spend(sample, histories.as_of, bases)
+        calibration = with_level(calibration, worth, histories.as_of)
     found = fit_clv(
         histories,
         choice.candidate.purchases,

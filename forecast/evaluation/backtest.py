@@ -30,7 +30,7 @@ from forecast.evaluation.metrics_pit import pit_shares
 from forecast.evaluation.origins import Origin, plan_origins
 from forecast.evaluation.rolling import Rolling, earlier
 from forecast.evaluation.spendcheck import spend_by_frequency
-from forecast.evaluation.spending import SpendChooser
+from forecast.evaluation.spending import SpendChooser, with_level
 from forecast.predict import ClvModel
 from forecast.predict.tracking import expected_cumulative
 from forecast.summary import Histories, daily_purchases, new_customers
@@ -186,9 +186,12 @@ def backtest(
                         pass
                     elif name == AUTO:
                         choice = chooser.choose(cutoff)
-                        chosen = replace(choice.candidate, spend=spender.choose(cutoff).basis)
+                        worth = spender.choose(cutoff)
+                        chosen = replace(choice.candidate, spend=worth.basis)
                         notes.append(f"{AUTO} at {cutoff} is {chosen.name}: {choice.reason}")
-                        fitted[name] = chooser.corrected(chosen, rolling, known)
+                        own = chooser.corrected(chosen, rolling, known)
+                        taught = with_level(own.calibration, worth, cutoff)
+                        fitted[name] = replace(own, calibration=taught)
                     else:
                         fitted[name] = rolling.corrected(lineup[name], known)
                     found = forecast_model(fitted[name], origin, draws=draws, seed=seed)

@@ -9,6 +9,7 @@ import datetime as dt
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,33 +37,44 @@ _FARTHEST = 0.7  # a factor of two either way
 
 
 @dataclass(frozen=True)
-class Record:
-    """How a candidate's uncorrected forecast fared at one origin.
+class Miss:
+    """By how much an uncorrected forecast of a total was off.
 
     Attributes
     ----------
     cutoff, end : datetime.date
+        The window is after the first, until the second.
     error : float
-        Logarithm of actual over forecast orders.
+        Logarithm of actual over forecast.
     actual : float
-        Orders.
-    pit : ndarray, shape (51,)
-        Distribution function of the customers' probability integral transforms on :data:`GRID`, once the
-        level is put right.
-    customers : int
+        How many independent orders the total is worth: its own chance has variance ``1 / actual``.
     """
 
     cutoff: dt.date
     end: dt.date
     error: float
     actual: float
-    pit: np.ndarray
-    customers: int
 
     @property
     def times(self) -> np.ndarray:
         """Three times that stand for the window, in years, shape (3,)."""
         return (self.cutoff.toordinal() + np.array([1, 3, 5]) / 6.0 * (self.end - self.cutoff).days) / _YEAR
+
+
+@dataclass(frozen=True)
+class Record(Miss):
+    """How a candidate's uncorrected forecast of orders fared at one origin.
+
+    Attributes
+    ----------
+    pit : ndarray, shape (51,)
+        Distribution function of the customers' probability integral transforms on :data:`GRID`, once the
+        level is put right.
+    customers : int
+    """
+
+    pit: np.ndarray
+    customers: int
 
 
 def record(model: ClvModel, origin: Origin) -> Record | None:
@@ -108,9 +120,8 @@ def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
     >>> learn([], dt.date(2024, 1, 1)).level
     1.0
     """
-    known = sorted((r for r in records if r.end <= cutoff), key=lambda r: r.cutoff)[-_MOST_RECORDS:]
-    ahead = cutoff.toordinal() / _YEAR + (np.arange(2 * YEAR) + 0.5) / YEAR
-    mean, variance = _process(known, ahead)
+    known = _known(records, cutoff)
+    levels, level_sd = level_ahead(known, cutoff)
     weight = np.array([own.customers * _FADES ** (len(known) - 1 - i) for i, own in enumerate(known)])
     knots, warped = np.array([0.0, 1.0]), np.array([0.0, 1.0])
     if known:
@@ -118,8 +129,8 @@ def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
         total = weight @ np.array([own.pit for own in known]) + _IDENTITY_WORTH * GRID
         warped = total / total[-1]
     return Calibration(
-        levels=np.exp(np.clip(mean, -_FARTHEST, _FARTHEST)),
-        level_sd=float(np.sqrt(variance[: YEAR // 4].mean())),
+        levels=levels,
+        level_sd=level_sd,
         degrees=_DEGREES + len(known),
         knots=knots,
         warped=warped,
@@ -127,7 +138,40 @@ def learn(records: Sequence[Record], cutoff: dt.date) -> Calibration:
     )
 
 
-def _process(known: Sequence[Record], ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def level_ahead(misses: Sequence[Miss], cutoff: dt.date) -> tuple[np.ndarray, float]:
+    """Expected actual over forecast in steps of a 24th of a year after ``cutoff``, and how unsure it is.
+
+    Parameters
+    ----------
+    misses : sequence of Miss
+        Those whose window ends after ``cutoff`` are not looked at.
+    cutoff : datetime.date
+
+    Returns
+    -------
+    levels : ndarray, shape (48,)
+    sd : float
+        Standard deviation of the logarithm of the next quarter's.
+
+    Examples
+    --------
+    >>> levels, sd = level_ahead([], dt.date(2024, 1, 1))
+    >>> float(levels[0]), round(sd, 2)
+    (1.0, 0.19)
+    """
+    ahead = cutoff.toordinal() / _YEAR + (np.arange(2 * YEAR) + 0.5) / YEAR
+    mean, variance = _process(_known(misses, cutoff), ahead)
+    return np.exp(np.clip(mean, -_FARTHEST, _FARTHEST)), float(np.sqrt(variance[: YEAR // 4].mean()))
+
+
+M = TypeVar("M", bound=Miss)
+
+
+def _known(misses: Sequence[M], cutoff: dt.date) -> list[M]:
+    return sorted((own for own in misses if own.end <= cutoff), key=lambda own: own.cutoff)[-_MOST_RECORDS:]
+
+
+def _process(known: Sequence[Miss], ahead: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of log(actual / forecast) at times ``ahead``, in years; sizes are averaged over."""
     at = np.array([own.times for own in known]).ravel()
     error = np.clip([own.error for own in known], -_FARTHEST, _FARTHEST)

@@ -12,7 +12,7 @@ larger of that between customers (a jackknife by twenty groups of them) and that
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,15 @@ import pandas as pd
 from forecast.errors import ArgumentError, FitError
 from forecast.evaluation.board import frequency_class
 from forecast.evaluation.candidates import AUTO, Candidate
+from forecast.evaluation.levels import Miss, level_ahead
 from forecast.evaluation.metrics_ranking import normalised_gini
 from forecast.evaluation.origins import Origin
-from forecast.evaluation.rolling import MOST_ORIGINS, Rolling, quarters_before
+from forecast.evaluation.rolling import MOST_ORIGINS, WARM_UP, Rolling, quarters_before
 from forecast.fitting import fit_spend
 from forecast.fitting.mean_spend import fit_mean_spend
 from forecast.maths import gammagamma
 from forecast.predict import Customers, predict_customers
+from forecast.predict.calibration import Calibration
 from forecast.predict.population import SPEND_BASES, spend_history
 from forecast.summary import Histories
 from forecast.summary.statistics import group_spend
@@ -55,12 +57,15 @@ class SpendChoice:
     classes : list of dict
         ``repeat_purchases, buyers, ratio``: forecast over actual mean purchase value of the chosen way, by
         repeat purchases before the origin.
+    misses : tuple of Miss
+        How far the chosen way's total value was off at each origin, given how often each customer bought.
     """
 
     basis: str
     reason: str
     table: list[dict[str, Any]] = field(default_factory=list)
     classes: list[dict[str, Any]] = field(default_factory=list)
+    misses: tuple[Miss, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the provenance."""
@@ -76,6 +81,7 @@ class _Look:
     forecast: dict[str, dict[str, float]]
     actual: dict[str, float]
     buyers: dict[str, int]
+    misses: dict[str, Miss]  # of the total value, given how often each bought
 
 
 class SpendChooser:
@@ -137,9 +143,36 @@ class SpendChooser:
                 }
             )
         rows.sort(key=lambda row: row["score"])
+        earlier = [own for own in self._looks.values() if own.end <= cutoff and winner in own.misses]
+        misses = tuple(own.misses[winner] for own in sorted(earlier, key=lambda own: own.end))
         return SpendChoice(
-            winner, _reason(winner, best, excess, allowed, len(cuts)), rows, _classes(looks, winner)
+            winner, _reason(winner, best, excess, allowed, len(cuts)), rows, _classes(looks, winner), misses
         )
+
+
+def with_level(calibration: Calibration, choice: SpendChoice, cutoff: dt.date) -> Calibration:
+    """A calibration with the level of spend: how far values of purchases were off, and how unsure that is.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        Of purchases.
+    choice : SpendChoice
+    cutoff : datetime.date
+        When the forecast is made.
+
+    Examples
+    --------
+    >>> from forecast.predict.calibration import NONE
+    >>> miss = Miss(dt.date(2023, 1, 1), dt.date(2023, 4, 2), 0.2, 400.0)
+    >>> found = with_level(NONE, SpendChoice("repeat", "", misses=(miss,)), dt.date(2023, 4, 2))
+    >>> bool(1.0 < found.spend_levels[0] < 1.22), found.levels.tolist()
+    (True, [1.0])
+    """
+    if not choice.misses:
+        return calibration
+    levels, sd = level_ahead(choice.misses, cutoff)
+    return replace(calibration, spend_levels=levels, spend_sd=sd)
 
 
 def _look(rolling: Rolling, known: Histories, origin: Origin) -> _Look | None:
@@ -158,7 +191,8 @@ def _look(rolling: Rolling, known: Histories, origin: Origin) -> _Look | None:
     group = np.random.default_rng(len(value)).permutation(len(value)) % _GROUPS
     actual = np.divide(value, purchases, out=np.zeros_like(value), where=bought)
     classes = frequency_class(histories["frequency"].to_numpy())
-    errors, forecast = {}, {}
+    errors, forecast, misses = {}, {}, {}
+    total = float(value[bought].sum())
     for basis in SPEND_BASES:
         try:
             each = expected_spend(histories, basis)
@@ -167,6 +201,9 @@ def _look(rolling: Rolling, known: Histories, origin: Origin) -> _Look | None:
         worth = expected["expected_purchases"] * each
         kept = [group != g for g in (-1, *range(_GROUPS))]
         errors[basis] = np.array([_errors(each, actual, worth, value, bought & k, k) for k in kept])
+        said = float((known.paid_share * purchases * each).sum())
+        worth_of = total**2 / float((value[bought] ** 2).sum())  # equal orders with the same chance
+        misses[basis] = Miss(origin.cutoff, origin.end, float(np.log(total / said)), worth_of)
         forecast[basis] = {c: float(each[bought & (classes == c)].sum()) for c in _CLASS_NAMES}
     if "mean" not in errors or not all(np.isfinite(v).all() for v in errors.values()):
         return None
@@ -176,6 +213,7 @@ def _look(rolling: Rolling, known: Histories, origin: Origin) -> _Look | None:
         forecast,
         {c: float(actual[bought & (classes == c)].sum()) for c in _CLASS_NAMES},
         {c: int((bought & (classes == c)).sum()) for c in _CLASS_NAMES},
+        misses,
     )
 
 
@@ -289,5 +327,5 @@ def choose_spend(sample: Rolling, as_of: dt.date, bases: tuple[str, ...] = SPEND
     'all'
     """
     chooser = SpendChooser(sample, bases)
-    sample.teach(quarters_before(as_of, sample.first_day, MOST_ORIGINS, LEAST_AGE), chooser)
+    sample.teach(quarters_before(as_of, sample.first_day, MOST_ORIGINS + WARM_UP // 2, LEAST_AGE), chooser)
     return chooser.choose(as_of)

@@ -20,7 +20,7 @@ from forecast.predict.arrivals import Arrivals
 from forecast.predict.newcomers import mean_spend
 from forecast.predict.population import ClvModel, Customers, log_p_alive
 from forecast.predict.tables import gathered
-from forecast.predict.windows import TARGETS, parameter_sets
+from forecast.predict.windows import TARGETS, parameter_sets, spend_levels_in
 from forecast.summary.first_orders import FirstOrders
 
 _MOST = 20_000  # newcomers walked in a draw; where more are won each stands for several
@@ -164,6 +164,7 @@ def simulate_newcomers(
     factors = first.factors(np.random.default_rng(own), len(sets))
     days = [np.cumsum(share) for share in arrivals.days]
     starts = ends - [window.days for window in arrivals.windows]
+    spend_levels = spend_levels_in(model, ends.tolist())
     tells = model.spend_from == "all"
 
     def run(number: int) -> None:
@@ -221,7 +222,8 @@ def simulate_newcomers(
                     rng.standard_gamma(q + p * known), 1e-300
                 )
                 spent = np.where(paid > 0, rng.standard_gamma(p[customer] * np.maximum(paid, 1)), 0.0)
-                add("value", customer, in_window, margin * scale[customer] * spent)
+                worth = margin * own_set.spend_level * spend_levels[in_window]
+                add("value", customer, in_window, worth * scale[customer] * spent)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(run, range(len(sets))))
@@ -272,6 +274,7 @@ def _expected(
             spend += weight * mean_spend(gathered(raw, kinds.customers.cell), told)
     ends = np.cumsum([window.days for window in arrivals.windows])
     windows, groups = len(ends), len(arrivals.groups)
+    spend_levels = spend_levels_in(model, ends.tolist())
     found = {name: np.zeros((windows, windows, groups)) for name in ("purchases", "value", "acquired")}
     for j in range(windows):
         won = (arrivals.expected[j][kinds.group] * kinds.share)[:, None]
@@ -287,7 +290,8 @@ def _expected(
         found["value"][j, j] += total(won[:, 0] * first.mean[kinds.line]) * margin
         for k in range(j, windows):
             found["purchases"][k, j] += total(won[:, 0] * again[k - j])
-            found["value"][k, j] += total(won[:, 0] * again[k - j] * model.paid_share * spend) * margin
+            each_worth = spend * (model.paid_share * margin * spend_levels[k])
+            found["value"][k, j] += total(won[:, 0] * again[k - j] * each_worth)
     if model.spend is None:
         del found["value"]
     return found

@@ -29,6 +29,10 @@ class Calibration:
         Standard deviation of the logarithm of what remains unknown of the level; totals carry it.
     degrees : float
         Of freedom of its Student distribution.
+    spend_levels : ndarray, shape (k,)
+        What multiplies the value of coming repeat purchases, in the same steps as ``levels``.
+    spend_sd : float
+        Standard deviation of the logarithm of what remains unknown of it; totals of value carry it.
     knots, warped : ndarray, shape (k,)
         The map from a customer's predicted to the calibrated cumulative probability, from 0 to 1. It
         changes the shape of distributions and never a mean.
@@ -39,6 +43,8 @@ class Calibration:
     levels: np.ndarray = field(default_factory=lambda: np.ones(1))
     level_sd: float = 0.0
     degrees: float = 30.0
+    spend_levels: np.ndarray = field(default_factory=lambda: np.ones(1))
+    spend_sd: float = 0.0
     knots: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0]))
     warped: np.ndarray = field(default_factory=lambda: np.array([0.0, 1.0]))
     facts: dict[str, Any] = field(default_factory=dict)
@@ -94,15 +100,44 @@ class Calibration:
         """Which predicted share gives each calibrated one: quantiles are asked for at these."""
         return np.interp(shares, self.warped, self.knots) if self.warps else shares
 
+    def spend_level(self, after: float, until: float) -> float:
+        """Mean level of spend from so many days after the origin until so many.
+
+        Examples
+        --------
+        >>> half = Calibration(spend_levels=np.repeat([0.5, 1.0], YEAR // 2))
+        >>> half.spend_level(0.0, 90.0), round(half.spend_level(0.0, 365.25), 6)
+        (0.5, 0.75)
+        """
+        if len(self.spend_levels) == 1 or until <= after:
+            return float(self.spend_levels[0])
+        steps = np.arange(max(int(np.ceil(until / STEP)), 1))
+        begins, ends = np.maximum(STEP * steps, after), np.minimum(STEP * (steps + 1.0), until)
+        last = len(self.spend_levels)
+        of = np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)
+        return float(self.spend_levels[of] @ np.maximum(ends - begins, 0.0) / (until - after))
+
     def draw_levels(self, size: int, seed: int) -> np.ndarray:
         """Factors with mean 1 for joint draws of totals; all 1 where the level is sure."""
-        if self.level_sd <= 0.0:
+        return self._factors(self.level_sd, size, [seed, 20_051])
+
+    def draw_spend_levels(self, size: int, seed: int) -> np.ndarray:
+        """The same for the level of spend, independent of the other."""
+        return self._factors(self.spend_sd, size, [seed, 20_063])
+
+    def _factors(self, sd: float, size: int, seed: list[int]) -> np.ndarray:
+        if sd <= 0.0:
             return np.ones(size)
-        rng = np.random.default_rng([seed, 20_051])
+        rng = np.random.default_rng(seed)
         # Evenly spread over the distribution, in random order: few draws must not miss its tails.
         uniform = (rng.permutation(size) + rng.random(size)) / size
-        found = np.exp(self.level_sd * np.clip(special.stdtrit(self.degrees, uniform), -6.0, 6.0))
+        found = np.exp(sd * np.clip(special.stdtrit(self.degrees, uniform), -6.0, 6.0))
         return found / found.mean()  # totals stay the sums of customers' expectations
+
+    @property
+    def unsure(self) -> bool:
+        """Whether totals carry a level's uncertainty."""
+        return self.level_sd > 0.0 or self.spend_sd > 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -110,6 +145,8 @@ class Calibration:
             "levels": self.levels.tolist(),
             "level_sd": self.level_sd,
             "degrees": self.degrees,
+            "spend_levels": self.spend_levels.tolist(),
+            "spend_sd": self.spend_sd,
             "knots": self.knots.tolist(),
             "warped": self.warped.tolist(),
             "facts": self.facts,
@@ -123,6 +160,8 @@ class Calibration:
             np.array(data["levels"] if "levels" in data else [data["level"]], dtype=float),
             float(data["level_sd"]),
             float(data["degrees"]),
+            np.array(data.get("spend_levels", [1.0]), dtype=float),
+            float(data.get("spend_sd", 0.0)),
             np.array(data["knots"], dtype=float),
             np.array(data["warped"], dtype=float),
             dict(data["facts"]),

@@ -24,7 +24,6 @@ from forecast.summary.first_orders import FirstOrders
 
 ROUNDS = 256  # joint draws of the parameters
 _INDIVIDUALS = 100  # newcomers a round and line
-_REPEATS = 16  # draws of a planned period for each draw of the parameters
 _MOST = 20_000  # newcomers a round, however many groups there are
 
 
@@ -121,7 +120,7 @@ def newcomer_table(
         margin * (first.mean + model.paid_share * expected["discounted"] * expected["spend"])
     )
     if levels:
-        drawn = _draw(lines, seed)
+        drawn = draw_newcomers(lines, seed)
         weight = drawn.weight
         means = np.column_stack([drawn.means @ shares, drawn.means])[:, : len(lead)]
         single = [drawn.mixed, *drawn.single] if first.names else [drawn.mixed]
@@ -134,70 +133,6 @@ def newcomer_table(
                 table[f"value-{end}-{level_label(level)}"] = margin * covers[:, k]
     single_columns = [name for name in table.columns if str(name).startswith("value-")]
     return table[[name for name in table.columns if name not in single_columns] + single_columns]
-
-
-def planned_value(
-    model: ClvModel,
-    first_orders: Mapping[str, Any] | None,
-    plan: pd.DataFrame,
-    *,
-    as_of: dt.date,
-    days: int,
-    levels: Any = (80.0, 95.0),
-    margin: float = 1.0,
-    discount_rate: float = 0.0,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """What planned newcomers will be worth together, period by period.
-
-    Parameters
-    ----------
-    plan : DataFrame
-        ``period, group, customers``, as :func:`forecast.orders.plans.read_plan` gives it.
-    model, first_orders, as_of, days, levels, margin, discount_rate, seed
-        As in :func:`newcomer_table`.
-
-    Returns
-    -------
-    DataFrame
-        ``period, group, horizon_days, planned_customers, planned_value`` (each until ``days`` after the first
-        order) and ``planned_value-lo-80`` … (predictive, from summed draws; the number won is Poisson around
-        the plan). A group that the model has not seen is valued as one.
-
-    Notes
-    -----
-    Everybody is valued as if won on the day after ``as_of``; the season of later periods is left out.
-    """
-    levels = check_levels(levels)
-    lines = Lines.of(model, first_orders, as_of, days, discount_rate)
-    drawn, first = _draw(lines, seed), lines.first
-    places = {name: g for g, name in enumerate(first.names)}
-    exact = newcomer_table(
-        model, first_orders, as_of=as_of, days=days, levels=(), discount_rate=discount_rate
-    ).set_index("group")["expected_value"]
-    rng = np.random.default_rng([seed, 411])
-    rows = []
-    for own in plan.to_dict("records"):
-        name, size = str(own["group"]), float(own["customers"])
-        line = places.get(name, len(first.names))
-        whole = name == "all" or not first.names
-        mean = drawn.means @ first.shares if whole else drawn.means[:, line]
-        single = drawn.mixed if whole else drawn.single[line]
-        spread = float(np.sqrt(drawn.weight @ single.var(axis=1)))
-        expected = float(exact["all" if whole else name if name in exact.index else OTHER])
-        won = rng.poisson(size, (len(mean), _REPEATS))
-        total = won * mean[:, None] + np.sqrt(won) * spread * rng.standard_normal(won.shape)
-        row = {
-            "period": own["period"], "group": name, "horizon_days": days, "planned_customers": size,
-            "planned_value": margin * size * expected,
-        }  # fmt: skip
-        weight = np.repeat(drawn.weight, _REPEATS)
-        for level in levels:
-            ends = quantiles(total.ravel(), weight, np.array([0.5 - level / 200.0, 0.5 + level / 200.0]))
-            row[f"planned_value-lo-{level_label(level)}"] = margin * max(float(ends[0]), 0.0)
-            row[f"planned_value-hi-{level_label(level)}"] = margin * float(ends[1])
-        rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def _refuse_endless(groups: list[str], expected: dict[str, np.ndarray]) -> None:
@@ -300,7 +235,12 @@ class Lines:
 
     def mean_spend(self, draw: tuple[Any, ...], factor: Any = 1.0) -> np.ndarray:
         """Expected value of a paid repeat purchase, as scores would have it after the first order."""
-        return mean_spend(draw, self.first.paid if self.first_tells else None, factor)
+        return self.spend_level * mean_spend(draw, self.first.paid if self.first_tells else None, factor)
+
+    @property
+    def spend_level(self) -> float:
+        """What multiplies the value of repeat purchases until the horizon."""
+        return self.model.calibration.spend_level(0.0, float(self.days))
 
 
 def _expected(lines: Lines) -> dict[str, np.ndarray]:
@@ -328,7 +268,7 @@ class _Drawn:
     mixed: np.ndarray  # (rounds, individuals)
 
 
-def _draw(lines: Lines, seed: int) -> _Drawn:
+def draw_newcomers(lines: Lines, seed: int) -> _Drawn:
     """Draws of the parameters times newcomers; the parts of a value meet before it is summarised."""
     model, first = lines.model, lines.first
     assert model.spend is not None
@@ -341,6 +281,7 @@ def _draw(lines: Lines, seed: int) -> _Drawn:
     own, *streams = np.random.SeedSequence(seed).spawn(ROUNDS + 1)
     factors = first.factors(np.random.default_rng(own), ROUNDS)
     levels = model.calibration.draw_levels(ROUNDS, seed)
+    worth = model.calibration.draw_spend_levels(ROUNDS, seed)
     means = np.zeros((ROUNDS, count))
     single = np.zeros((count, ROUNDS, each))
     mixed = np.zeros((ROUNDS, _INDIVIDUALS))
@@ -348,14 +289,15 @@ def _draw(lines: Lines, seed: int) -> _Drawn:
         rng = np.random.default_rng(streams[k])
         expected, discount, (starts, beyond) = lines.purchases(int(index[k % len(index)]), float(levels[k]))
         spend = lines.spend(int(spend_index[k % len(spend_index)]))
-        repeat = model.paid_share * expected * discount * lines.mean_spend(spend, factors[k])
+        repeat = worth[k] * model.paid_share * expected * discount * lines.mean_spend(spend, factors[k])
         means[k] = first.mean * factors[k] + repeat
         line = np.concatenate(
             [np.repeat(np.arange(count), each), rng.choice(count, _INDIVIDUALS, p=first.shares)]
         )
         value = first.draw(rng, line) * factors[k][line]
         paid = rng.binomial(_counts(model, rng, line, starts, beyond), model.paid_share)
-        value += discount[line] * _repeat_value(rng, [v[line] for v in spend], paid, value, lines.first_tells)
+        spent = _repeat_value(rng, [v[line] for v in spend], paid, value, lines.first_tells)
+        value += discount[line] * (worth[k] * lines.spend_level) * spent
         single[:, k] = value[: count * each].reshape(count, each)
         mixed[k] = value[count * each :]
     return _Drawn(joint / joint.sum(), means, single, mixed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,27 @@ import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.fitting.design import OTHER
-from forecast.periods import DAYS_PER_YEAR, check_discount_rate, check_levels, check_margin, check_seed
+from forecast.periods import (
+    DAYS_PER_YEAR,
+    check_discount_rate,
+    check_levels,
+    check_margin,
+    check_seed,
+    level_label,
+)
 from forecast.predict.newcomers import (
     ROUNDS,
     Lines,
+    draw_newcomers,
     mean_spend,
     newcomer_table,
-    planned_value,
     quantiles,
 )
 from forecast.predict.population import ClvModel, log_p_alive
 from forecast.predict.tables import gathered
 
 MONTH = DAYS_PER_YEAR / 12.0
+_REPEATS = 16  # draws of a planned period for each draw of the parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +130,9 @@ def value_by_age(
     middle = 0.5 * (ages[1:] + ages[:-1])
     discount = (1.0 + discount_rate) ** (-middle / DAYS_PER_YEAR)
 
+    taught = model.calibration
+    spend_levels = np.array([taught.spend_level(a, b) for a, b in pairwise(ages.tolist())])
+
     def worth(index: int, spend: np.ndarray, level: float = 1.0, factor: Any = 1.0) -> np.ndarray:
         """One curve a line, shape (months + 1, lines)."""
         fitted = model.purchases
@@ -130,7 +142,7 @@ def value_by_age(
         until = np.zeros((len(time), len(stays)))
         for k, end in enumerate(time[1:] * level, 1):
             until[k] = stays * fitted.spec.formulas.PROCESS.expectation(*live, end)[lines.pairs.index]
-        repeats = np.cumsum(np.diff(until, axis=0) * discount[:, None], axis=0)
+        repeats = np.cumsum(np.diff(until, axis=0) * (discount * spend_levels)[:, None], axis=0)
         grown = np.concatenate([np.zeros((1, len(stays))), repeats]) * spend * model.paid_share
         curve: np.ndarray = margin * (first.mean * factor + grown)
         return curve
@@ -149,13 +161,14 @@ def value_by_age(
     index, weight = model.purchases.thinned(ROUNDS)
     spend_index, spend_weight = model.spend.thinned(ROUNDS)
     factors = first.factors(np.random.default_rng(np.random.SeedSequence(seed).spawn(ROUNDS + 1)[0]), ROUNDS)
-    levels = model.calibration.draw_levels(ROUNDS, seed)
+    levels, worths = taught.draw_levels(ROUNDS, seed), taught.draw_spend_levels(ROUNDS, seed)
     number = np.arange(ROUNDS)
     joint = weight[number % len(index)] * spend_weight[number % len(spend_index)]
     draws = np.stack(
         [
             worth(
-                int(index[k % len(index)]), spent(int(spend_index[k % len(spend_index)]), factors[k]),
+                int(index[k % len(index)]),
+                worths[k] * spent(int(spend_index[k % len(spend_index)]), factors[k]),
                 float(levels[k]), factors[k],
             )
             for k in range(ROUNDS)
@@ -292,6 +305,70 @@ def payback_table(values: ValueByAge, costs: pd.DataFrame, level: float = 80.0) 
     return pd.DataFrame(rows)
 
 
+def planned_value(
+    model: ClvModel,
+    first_orders: Mapping[str, Any] | None,
+    plan: pd.DataFrame,
+    *,
+    as_of: dt.date,
+    days: int,
+    levels: Any = (80.0, 95.0),
+    margin: float = 1.0,
+    discount_rate: float = 0.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What planned newcomers will be worth together, period by period.
+
+    Parameters
+    ----------
+    plan : DataFrame
+        ``period, group, customers``, as :func:`forecast.orders.plans.read_plan` gives it.
+    model, first_orders, as_of, days, levels, margin, discount_rate, seed
+        As in :func:`forecast.predict.newcomers.newcomer_table`.
+
+    Returns
+    -------
+    DataFrame
+        ``period, group, horizon_days, planned_customers, planned_value`` (each until ``days`` after the first
+        order) and ``planned_value-lo-80`` … (predictive, from summed draws; the number won is Poisson around
+        the plan). A group that the model has not seen is valued as one.
+
+    Notes
+    -----
+    Everybody is valued as if won on the day after ``as_of``; the season of later periods is left out.
+    """
+    levels = check_levels(levels)
+    lines = Lines.of(model, first_orders, as_of, days, discount_rate)
+    drawn, first = draw_newcomers(lines, seed), lines.first
+    places = {name: g for g, name in enumerate(first.names)}
+    exact = newcomer_table(
+        model, first_orders, as_of=as_of, days=days, levels=(), discount_rate=discount_rate
+    ).set_index("group")["expected_value"]
+    rng = np.random.default_rng([seed, 411])
+    rows = []
+    for own in plan.to_dict("records"):
+        name, size = str(own["group"]), float(own["customers"])
+        line = places.get(name, len(first.names))
+        whole = name == "all" or not first.names
+        mean = drawn.means @ first.shares if whole else drawn.means[:, line]
+        single = drawn.mixed if whole else drawn.single[line]
+        spread = float(np.sqrt(drawn.weight @ single.var(axis=1)))
+        expected = float(exact["all" if whole else name if name in exact.index else OTHER])
+        won = rng.poisson(size, (len(mean), _REPEATS))
+        total = won * mean[:, None] + np.sqrt(won) * spread * rng.standard_normal(won.shape)
+        row = {
+            "period": own["period"], "group": name, "horizon_days": days, "planned_customers": size,
+            "planned_value": margin * size * expected,
+        }  # fmt: skip
+        weight = np.repeat(drawn.weight, _REPEATS)
+        for level in levels:
+            ends = quantiles(total.ravel(), weight, np.array([0.5 - level / 200.0, 0.5 + level / 200.0]))
+            row[f"planned_value-lo-{level_label(level)}"] = margin * max(float(ends[0]), 0.0)
+            row[f"planned_value-hi-{level_label(level)}"] = margin * float(ends[1])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def priced_newcomers(
     model: ClvModel,
     first_orders: Mapping[str, Any] | None,
@@ -319,7 +396,7 @@ def priced_newcomers(
     DataFrame
         The columns of :func:`forecast.predict.newcomers.newcomer_table`; with ``spend`` those of
         :func:`payback_table`, blank where a group had none; with ``plan`` ``period`` and the columns of
-        :func:`forecast.predict.newcomers.planned_value`, one more row a line of the plan.
+        :func:`planned_value`, one more row a line of the plan.
 
     Raises
     ------

@@ -121,10 +121,12 @@ def simulate_totals(
     pairs = customers.pairs(fitted)
     ahead = model.ahead(customers.as_of)
     # An unsure level is drawn anew for each group of draws, so there are as many groups as may be.
-    groups_of_draws = min(draws, PARAMETER_DRAWS) if model.calibration.level_sd > 0.0 else len(purchases)
+    groups_of_draws = min(draws, PARAMETER_DRAWS) if model.calibration.unsure else len(purchases)
     columns = np.array_split(np.arange(draws), groups_of_draws)
     seeds = np.random.SeedSequence(seed).spawn(groups_of_draws)
     levels = model.calibration.draw_levels(groups_of_draws, seed)
+    worth = model.calibration.draw_spend_levels(groups_of_draws, seed)
+    worth = worth * model.calibration.spend_level(0.0, days)
 
     def run(number: int) -> list[np.ndarray]:
         """All customers under one draw of the parameters; its stream is its own."""
@@ -136,7 +138,7 @@ def simulate_totals(
             own = model.spend.draw(spends[number % len(spends)], customers.spend_matrix)
             p, q, gamma = gathered(own, customers.cell)
             each = np.full(size, p)
-            shape, scale = q + p * spend[0], (gamma + spend[1]) * margin
+            shape, scale = q + p * spend[0], (gamma + spend[1]) * (margin * worth[number])
             if discount_rate > 0.0:
                 factor = expected_and_discount(fitted, draw, pairs, ahead, days, discount_rate)[1]
                 scale = scale * factor[pairs.index]

@@ -267,7 +267,7 @@ def _values(
         assert history is not None
         n, total = history
         m = np.divide(total, n, out=np.zeros_like(total), where=n > 0)
-        spend = np.asarray(gammagamma.expected_value(*raw, n=n, m=m))
+        spend = np.asarray(gammagamma.expected_value(*raw, n=n, m=m)) * lines.spend_level
     out = np.zeros((len(scenarios), len(stays)))
     for k, scenario in enumerate(scenarios):
         after = live if scenario == Scenario() else changed(fitted, live, scenario)

@@ -27,6 +27,7 @@ class ParameterSet(NamedTuple):
     purchases: int
     spend: int
     level: float
+    spend_level: float
 
 
 def parameter_sets(model: ClvModel, draws: int, seed: int) -> list[ParameterSet]:
@@ -34,14 +35,24 @@ def parameter_sets(model: ClvModel, draws: int, seed: int) -> list[ParameterSet]
     purchases, _ = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
     spends = np.zeros(1, int) if model.spend is None else model.spend.thinned(len(purchases))[0]
     # An unsure level is drawn anew for each set, so there are as many sets as may be.
-    size = min(draws, PARAMETER_DRAWS) if model.calibration.level_sd > 0.0 else len(purchases)
-    levels = model.calibration.draw_levels(size, seed)
+    size = min(draws, PARAMETER_DRAWS) if model.calibration.unsure else len(purchases)
+    levels, worth = model.calibration.draw_levels(size, seed), model.calibration.draw_spend_levels(size, seed)
     return [
         ParameterSet(
-            columns, int(purchases[k % len(purchases)]), int(spends[k % len(spends)]), float(levels[k])
+            columns,
+            int(purchases[k % len(purchases)]),
+            int(spends[k % len(spends)]),
+            float(levels[k]),
+            float(worth[k]),
         )
         for k, columns in enumerate(np.array_split(np.arange(draws), size))
     ]
+
+
+def spend_levels_in(model: ClvModel, ends: Sequence[float]) -> np.ndarray:
+    """What multiplies the value of repeat purchases in each window, shape (windows,)."""
+    starts = [0.0, *ends][:-1]
+    return np.array([model.calibration.spend_level(a, b) for a, b in zip(starts, ends, strict=True)])
 
 
 def simulate_windows(
@@ -96,6 +107,7 @@ def simulate_windows(
     pairs = customers.pairs(fitted)
     ahead = model.ahead(customers.as_of)
     clock = np.array([ahead(float(end)) for end in ends])
+    spend_levels = spend_levels_in(model, ends)
     sets = parameter_sets(model, draws, seed)
     seeds = np.random.SeedSequence(seed).spawn(len(sets))
 
@@ -129,7 +141,8 @@ def simulate_windows(
                 shape = q + p * spend[0]
                 level = (gamma + spend[1]) * margin / np.maximum(rng.standard_gamma(shape), 1e-300)
                 value = np.where(paid > 0, rng.standard_gamma(p[customer] * np.maximum(paid, 1)), 0.0)
-                found[2, ..., column] = total(level[customer] * value)
+                worth = own_set.spend_level * spend_levels[window]
+                found[2, ..., column] = total(level[customer] * value * worth)
         return found
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

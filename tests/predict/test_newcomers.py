@@ -94,7 +94,7 @@ def test_drawn_newcomers_have_the_expected_value(spend: Fitted, rate: float) -> 
     """Single newcomers, drawn one by one, and the mean that is computed come from different formulas."""
     model = ClvModel(BG, spend, paid_share=0.8)
     lines = newcomers.Lines.of(model, KEPT, AS_OF, 365, rate)
-    drawn = newcomers._draw(lines, seed=1).mixed.ravel()
+    drawn = newcomers.draw_newcomers(lines, seed=1).mixed.ravel()
     error = drawn.std() / np.sqrt(len(drawn))
     assert abs(row(model, discount_rate=rate)["expected_value"] - drawn.mean()) < 4.5 * error
 
@@ -455,7 +455,7 @@ def test_free_first_orders_count() -> None:
     model = ClvModel(BG, ALL)
     found = row(model, kept)
     lines = newcomers.Lines.of(model, kept, AS_OF, 365, 0.0)
-    drawn = newcomers._draw(lines, seed=0).mixed.ravel()
+    drawn = newcomers.draw_newcomers(lines, seed=0).mixed.ravel()
     assert found["first_order_value"] == pytest.approx(FIRST[1000:].sum() / 4000)
     assert abs(found["expected_value"] - drawn.mean()) < 4.5 * drawn.std() / np.sqrt(len(drawn))
     nothing = row(kept=describe_first_orders(np.zeros(50)))
