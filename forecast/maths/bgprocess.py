@@ -165,6 +165,20 @@ def tail(r: Any, alpha: Any, a: Any, b: Any, h: Any, n: Any) -> np.ndarray:
     return np.where(n < 1.0, 1.0, stay * counts)
 
 
+def some(r: Any, alpha: Any, a: Any, b: Any, h: Any) -> np.ndarray:
+    """P(at least one purchase in ``(0, h]``), elementwise: nobody leaves before the first.
+
+    Examples
+    --------
+    >>> float(some(1.0, 1.0, 0.8, 2.5, 1.0))
+    0.5
+    """
+    return -np.expm1(-r * np.log1p(h / np.asarray(alpha)))
+
+
+due = some  # the same for customers who do not leave in the meantime
+
+
 def pmf(r: Any, alpha: Any, a: Any, b: Any, h: Any, n: Any) -> np.ndarray:
     """P(exactly ``n`` purchases in ``(0, h]``), elementwise, by addition only.
 

@@ -196,6 +196,30 @@ class Process:
         _fill_all(*columns, self.k, float(h), limit, offsets, values)
         return offsets, values
 
+    def some(self, shape: Any, alpha: Any, a: Any, b: Any, z: Any, h: Any) -> np.ndarray:
+        """P(at least one purchase in ``(0, h]``), elementwise: nobody leaves before the first.
+
+        Nothing is bought while fewer than ``k`` events have passed since the last purchase.
+
+        Examples
+        --------
+        >>> float(Process(2).some(1.0, 1.0, 1.0, 1e9, 0.0, 1.0))
+        0.25
+        """
+        share = h / (np.asarray(alpha) + h)
+        weight, all_weight, silent = 1.0, 0.0, 0.0
+        for j in range(self.k):
+            term, reached = 1.0, 0.0
+            for events in range(self.k - j):
+                reached = reached + term
+                term = term * ((shape + (j + events)) / (events + 1.0)) * share
+            silent = silent + weight * (1.0 - share) ** j * reached
+            all_weight = all_weight + weight
+            weight = weight * ((shape + j) / (j + 1.0)) * z
+        return 1.0 - np.exp(shape * np.log1p(-share)) * silent / all_weight
+
+    due = some  # the same for customers who do not leave in the meantime
+
     def pmf(self, shape: Any, alpha: Any, a: Any, b: Any, z: Any, h: Any, n: Any) -> np.ndarray:
         """P(exactly ``n`` purchases in ``(0, h]``), elementwise, by addition only.
 

@@ -190,6 +190,30 @@ def pmf(r: Any, alpha: Any, s: Any, beta: Any, h: Any, n: Any) -> np.ndarray:
     return _masses(r, alpha, s, beta, h, n, log_ways, _AT, _WEIGHT).reshape(spread[0].shape)
 
 
+def some(r: Any, alpha: Any, s: Any, beta: Any, h: Any) -> np.ndarray:
+    """P(at least one purchase in ``(0, h]``), elementwise.
+
+    Examples
+    --------
+    >>> round(float(some(0.55, 10.56, 0.61, 11.64, 52.0)), 7)
+    0.4236514
+    """
+    return 1.0 - pmf(r, alpha, s, beta, h, 0.0)
+
+
+def due(r: Any, alpha: Any, s: Any, beta: Any, h: Any) -> np.ndarray:
+    """P(at least one purchase in ``(0, h]``) of customers who do not leave in the meantime, elementwise.
+
+    Rates to buy and to leave are independent, so this is the same without the second.
+
+    Examples
+    --------
+    >>> float(due(1.0, 1.0, 0.6, 11.6, 1.0))
+    0.5
+    """
+    return -np.expm1(-r * np.log1p(h / np.asarray(alpha)))
+
+
 def future(rng: np.random.Generator, r: Any, alpha: Any, s: Any, beta: Any, h: Any) -> tuple:
     """Simulate every purchase of live customers in ``(0, h]``: which customer, and when.
 

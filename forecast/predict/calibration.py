@@ -73,11 +73,32 @@ class Calibration:
                 return float(clock(np.array([days]))[0] * self.levels[0])
             steps = np.arange(max(int(np.ceil(days / STEP)), 1))
             ends = np.minimum(STEP * (steps + 1.0), days)
-            last = len(self.levels)
-            of = np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)
-            return float(self.levels[of] @ np.diff(clock(ends), prepend=0.0))
+            return float(self._level_of(steps) @ np.diff(clock(ends), prepend=0.0))
 
         return time
+
+    def each_day(self, clock: Callable[[np.ndarray], np.ndarray], days: int) -> np.ndarray:
+        """Time ahead by the end of each day, 0 to ``days``: what :meth:`over` says of one of them.
+
+        Examples
+        --------
+        >>> Calibration(levels=np.array([0.5])).each_day(lambda days: days, 3).tolist()
+        [0.0, 0.5, 1.0, 1.5]
+        """
+        ends = np.arange(days + 1.0)
+        if len(self.levels) == 1:
+            return clock(ends) * self.levels[0]
+        # A level changes within a day: the time of the parts of days is what adds up.
+        edges = STEP * np.arange(1.0, int(days / STEP) + 1.0)
+        knots = np.union1d(ends, edges)
+        steps = np.searchsorted(edges, knots[1:], side="left")
+        passed = np.cumsum(self._level_of(steps) * np.diff(clock(knots)))
+        return np.concatenate([[0.0], passed])[np.searchsorted(knots, ends)]
+
+    def _level_of(self, steps: np.ndarray) -> np.ndarray:
+        """Levels of steps ahead: beyond the last the last year repeats."""
+        last = len(self.levels)
+        return self.levels[np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)]
 
     @property
     def warps(self) -> bool:

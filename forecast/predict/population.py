@@ -55,15 +55,35 @@ class ClvModel:
         InputError
             When the model has a clock and the customers come without days.
         """
+        return self.calibration.over(self._clock(as_of))
+
+    def days_ahead(self, as_of: dt.date | None, days: int) -> np.ndarray:
+        """The purchase model's own time by the end of each day after ``as_of``, from 0 to ``days``.
+
+        Raises
+        ------
+        InputError
+            When the model has a clock and the customers come without days.
+
+        Examples
+        --------
+        >>> from forecast.fitting import purchase_model
+        >>> nbd = Fitted.from_parameters(purchase_model("nbd"), dict(r=1.0, alpha=1.0), "given")
+        >>> ClvModel(nbd).days_ahead(None, 3).tolist()
+        [0.0, 1.0, 2.0, 3.0]
+        """
+        return self.calibration.each_day(self._clock(as_of), days)
+
+    def _clock(self, as_of: dt.date | None) -> Callable[[np.ndarray], np.ndarray]:
         if self.clock is None:
-            return self.calibration.over(lambda days: days)
+            return lambda days: days
         if as_of is None:
             raise InputError(
                 "the model has a seasonal clock, and the histories come without days",
                 advice="Give first_purchase and last_purchase, as purchase_histories does.",
             )
         clock, begin = self.clock, as_of
-        return self.calibration.over(lambda days: clock.ahead(begin, days))
+        return lambda days: clock.ahead(begin, days)
 
     @property
     def spend_from(self) -> str:
