@@ -18,6 +18,7 @@ from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.predict.calibration import NONE, Calibration
 from forecast.predict.newcomers import newcomer_table
+from forecast.predict.tiers import CutOffs
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import purchase_histories
 from forecast.summary.histories import check_orders
@@ -95,6 +96,34 @@ class Model:
         """
         found: dict[str, Any] | None = (self.provenance.get("spend") or {}).get("check")
         return found
+
+    @property
+    def tiers(self) -> pd.DataFrame:
+        """Value tiers, frozen at the fit: ``tier, from_value, share_at_fit``.
+
+        Raises
+        ------
+        ArgumentError
+            When an older version fitted the model.
+        """
+        return self._cut_offs.tiers.table()
+
+    @property
+    def rfm(self) -> pd.DataFrame:
+        """Classes of RFM groups, frozen at the fit: ``score, days_up_to, purchases_from, value_from``.
+
+        Raises
+        ------
+        ArgumentError
+            When an older version fitted the model.
+        """
+        return self._cut_offs.rfm.table()
+
+    @property
+    def _cut_offs(self) -> CutOffs:
+        if self.clv.cut_offs is None:
+            raise ArgumentError("the model has no cut-offs: an older version fitted it", advice="Fit it again.")
+        return self.clv.cut_offs
 
     def columns(self, by: Sequence[str] = ()) -> list[str]:
         """Columns of the orders that scoring reads: those asked for, and the traits that the model knows."""
@@ -330,6 +359,7 @@ class Model:
             "paid_share": self.clv.paid_share,
             "clock": None if self.clv.clock is None else self.clv.clock.to_dict(),
             "calibration": self.clv.calibration.to_dict(),
+            "cut_offs": None if self.clv.cut_offs is None else self.clv.cut_offs.to_dict(),
             "provenance": self.provenance,
             "summary": {
                 "model": self.title,
@@ -362,13 +392,15 @@ def load(path: Any) -> Model:
         purchases = Fitted.from_dict(spec, payload["purchases"])
         spend = None if payload["spend"] is None else Fitted.from_dict(GAMMA_GAMMA, payload["spend"])
         clock = payload.get("clock")
-        taught = payload.get("calibration")  # models of the first version have neither
+        taught = payload.get("calibration")
+        cut_offs = payload.get("cut_offs")  # models of the first version have none of the three
         clv = ClvModel(
             purchases,
             spend,
             float(payload["paid_share"]),
             None if clock is None else Clock.from_dict(clock),
             NONE if taught is None else Calibration.from_dict(taught),
+            None if cut_offs is None else CutOffs.from_dict(cut_offs),
         )
         return Model(clv, payload["provenance"], artifact.name, artifact.version)
     except (KeyError, TypeError, ValueError) as error:

@@ -17,7 +17,8 @@ from forecast.fitting.design import check_covariates, covariate_column
 from forecast.model import Model
 from forecast.predict import ClvModel
 from forecast.predict.calibration import NONE
-from forecast.predict.population import SPEND_BASES
+from forecast.predict.population import BLOCK, SPEND_BASES
+from forecast.predict.segments import freeze_cut_offs
 from forecast.summary import Histories, purchase_histories
 from forecast.summary.first_orders import first_orders
 
@@ -122,6 +123,7 @@ def fit(
         progress=progress,
     )
     found = replace(found, calibration=calibration)
+    found = replace(found, cut_offs=freeze_cut_offs(found, histories.batches(BLOCK)))
     told = {
         **_provenance(orders, histories, seed),
         "by": by,

@@ -4,5 +4,14 @@ from forecast.predict.customers import predict_customers
 from forecast.predict.population import ClvModel, Customers
 from forecast.predict.portfolio import portfolio_totals
 from forecast.predict.scores import SCORE_COLUMNS, score_table
+from forecast.predict.segments import SEGMENT_COLUMNS
 
-__all__ = ["SCORE_COLUMNS", "ClvModel", "Customers", "portfolio_totals", "predict_customers", "score_table"]
+__all__ = [
+    "SCORE_COLUMNS",
+    "SEGMENT_COLUMNS",
+    "ClvModel",
+    "Customers",
+    "portfolio_totals",
+    "predict_customers",
+    "score_table",
+]

@@ -130,10 +130,7 @@ def _block(
     spend = customers.spend()
     if model.spend is None or spend is None:
         return out
-    mean = np.zeros(len(customers))
-    for i, weight in zip(*model.spend.predictive_draws(), strict=True):
-        draw = gathered(model.spend.draw(i, customers.spend_matrix), customers.cell)
-        mean += weight * gammagamma.expected_value(*draw, n=spend[0], m=customers.m)
+    mean = _mean_spend(model, customers)
     out["expected_purchase_value"] = mean
     # The two posteriors are independent, so the mean of the product is the product of the means.
     out["expected_value"] = discounted * mean * (model.paid_share * margin)
@@ -145,6 +142,56 @@ def _block(
         values = _values(model, customers, pairs, days, shares)
         out.update({f"value-{name}": values[j] * worth for j, name in enumerate(ends)})
     return out
+
+
+def _mean_spend(model: ClvModel, customers: Customers) -> np.ndarray:
+    """Mean value of a coming purchase of each customer."""
+    assert model.spend is not None
+    assert customers.n is not None
+    mean = np.zeros(len(customers))
+    for i, weight in zip(*model.spend.predictive_draws(), strict=True):
+        draw = gathered(model.spend.draw(i, customers.spend_matrix), customers.cell)
+        mean += weight * gammagamma.expected_value(*draw, n=customers.n, m=customers.m)
+    return mean
+
+
+def expected_value(model: ClvModel, customers: Customers, *, days: float) -> np.ndarray:
+    """Expected value over ``(as_of, as_of + days]`` alone, at margin 1 and without discount.
+
+    Parameters
+    ----------
+    model : ClvModel
+    customers : Customers
+    days : float
+
+    Returns
+    -------
+    ndarray, shape (customers,)
+        What :func:`predict_customers` calls ``expected_value``; ``expected_purchases`` where there is no
+        money.
+
+    Examples
+    --------
+    >>> from forecast.fitting import Fitted, purchase_model
+    >>> nbd = Fitted.from_parameters(purchase_model("nbd"), dict(r=1.0, alpha=10.0), "given")
+    >>> expected_value(ClvModel(nbd), Customers(np.zeros(1), np.zeros(1), np.zeros(1)), days=5).tolist()
+    [0.5]
+    """
+    size, fitted = customers.block, model.purchases
+    found = np.empty(len(customers))
+    for begin in range(0, len(customers), size):
+        rows = slice(begin, begin + size)
+        own = customers.rows(rows)
+        pairs, ahead = own.pairs(fitted), model.ahead(own.as_of)
+        total = np.zeros(len(own))
+        for i, weight in zip(*fitted.predictive_draws(), strict=True):
+            draw = fitted.draw(i, own.purchase_matrix)
+            expected, _ = expected_and_discount(fitted, draw, pairs, ahead, days, 0.0)
+            total += weight * np.exp(log_p_alive(fitted, draw, own)) * expected[pairs.index]
+        if model.spend is not None and own.n is not None:
+            total *= _mean_spend(model, own) * model.paid_share
+        found[rows] = total
+    return found
 
 
 Draws = list[tuple[Any, ...]]

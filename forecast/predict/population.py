@@ -15,6 +15,7 @@ from forecast.fitting import Fitted
 from forecast.fitting.clock import Clock
 from forecast.predict.calibration import NONE, Calibration
 from forecast.predict.tables import Pairs, gathered
+from forecast.predict.tiers import CutOffs
 from forecast.summary.statistics import distinct_traits
 
 BLOCK = 131_072
@@ -39,6 +40,8 @@ class ClvModel:
     calibration : Calibration
         What earlier forecasts taught: the level of the future, how unsure it is, the shape of
         customers' distributions.
+    cut_offs : CutOffs, optional
+        Of tiers and RFM groups, from the customers fitted on; models of earlier versions have none.
     """
 
     purchases: Fitted
@@ -46,6 +49,7 @@ class ClvModel:
     paid_share: float = 1.0
     clock: Clock | None = None
     calibration: Calibration = NONE
+    cut_offs: CutOffs | None = None
 
     def ahead(self, as_of: dt.date | None) -> Callable[[float], float]:
         """From days after ``as_of`` to the purchase model's own time, the level included.

@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecast.predict.customers import predict_customers
 from forecast.predict.population import ClvModel, Customers
+from forecast.predict.segments import SEGMENT_COLUMNS, segment_columns
 
 SCORE_COLUMNS = (
     "customer_id", "as_of", "horizon_days", "first_purchase", "last_purchase", "frequency", "recency", "T",
@@ -42,11 +43,12 @@ def score_table(
     Returns
     -------
     pandas.DataFrame
-        :data:`SCORE_COLUMNS` and the interval columns. Without a spend model the money columns are
-        left out. ``spend_basis`` says what informs a customer's expected purchase value: ``own purchases``,
+        :data:`SCORE_COLUMNS`, the interval columns and :data:`SEGMENT_COLUMNS`. Without a spend model the
+        money columns are left out. ``spend_basis`` says what informs a customer's expected purchase value: ``own purchases``,
         ``first purchase, shrunk`` or ``population``.
     """
     customers = Customers.from_frame(histories, model)
+    full = margin == 1.0 and discount_rate == 0.0
     found = predict_customers(
         model, customers, days=days, levels=levels, margin=margin, discount_rate=discount_rate
     )
@@ -66,7 +68,9 @@ def score_table(
         table["total_value"] = historical + found["expected_value"]
         wanted = list(SCORE_COLUMNS)
     intervals = [c for c in found if "-lo-" in c or "-hi-" in c]
-    return table[wanted + intervals]
+    for name, values in segment_columns(model, histories, customers, found, as_of, days, full=full).items():
+        table[name] = values
+    return table[[*wanted, *intervals, *SEGMENT_COLUMNS]]
 
 
 def _basis(histories: pd.DataFrame, customers: Customers, spend_from: str) -> np.ndarray:
