@@ -153,6 +153,8 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--out", required=True, metavar="FILE", help="write scores (.csv, .parquet, .json, .html)"
     )
+    score.add_argument("--klaviyo", metavar="FILE", help="also write properties for Klaviyo (.csv)")
+    score.add_argument("--shopify", metavar="FILE", help="also write tags and metafields for Shopify (.csv)")
     _add_money(score)
     _add_models(score)
     _add_output(score)

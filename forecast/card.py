@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.history.rfm import RULE
 from forecast.predict.calibration import YEAR
 
 _NORMAL_95 = 1.959963984540054
@@ -56,6 +57,7 @@ def model_card(model: Any, name: str) -> str:
     lines += _chosen(model)
     lines += _spend(model)
     lines += _effects(model)
+    lines += _cut_offs(model)
     lines += ["", "## Definitions", "", *_definitions(model), "", "## Data", ""]
     lines += [
         f"- {key}: {p[key]}" for key in ("currency", "timezone", "value_policy", "zero_value", "dialect")
@@ -197,6 +199,57 @@ def _effects(model: Any) -> list[str]:
         ]
         lines += ["", "Numbers are standardised: their effect is that of one standard deviation."]
     return lines
+
+
+def _cut_offs(model: Any) -> list[str]:
+    """Tiers and RFM groups with the numbers at which they begin."""
+    if model.clv.cut_offs is None:
+        return []
+    what = "value" if model.spend is not None else "purchases"
+    unit = f" ({model.provenance['currency']})" if model.spend and model.provenance["currency"] else ""
+    lines = [
+        "",
+        "## Tiers",
+        "",
+        f"By the expected {what} of the next 365 days, at margin 1 and without discount{unit}, whatever the "
+        "horizon of a score. Cut from the customers fitted on at the best 1, 5, 10, 25 and 50 % of them, and "
+        "the same for every later score until a new fit. Equal values are in one tier.",
+        "",
+        "| tier | from | share at the fit |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {row.tier} | {_cut(row.from_value)} | {row.share_at_fit:.2%} |"
+        for row in model.tiers.itertuples()
+    ]
+    rfm = model.rfm
+    lines += [
+        "",
+        "## RFM groups",
+        "",
+        "Classes 5 to 1 of recency (days since the last purchase), frequency (purchases) and, where there "
+        "is money, historical value. Days and value were cut at fifths of the customers fitted on; the classes "
+        "of purchases are fixed, since most customers of most shops have bought once.",
+        "",
+        "| class | days, at most | purchases, at least |" + " value, at least |" * ("value_from" in rfm),
+        "|---|---|---|" + "---|" * ("value_from" in rfm),
+    ]
+    for row in rfm.to_dict("records"):
+        value = f" {_cut(row['value_from'])} |" if "value_from" in row else ""
+        lines.append(f"| {row['score']} | {row['days_up_to']:g} | {row['purchases_from']} |{value}")
+    lines += [
+        "",
+        "Groups have Shopify's names; the rule is ours, and its first line that fits counts. Frequency "
+        "counts twice where there is no money.",
+        "",
+        "| recency | frequency + money | group |",
+        "|---|---|---|",
+    ]
+    return lines + [f"| {recency} | {rest} | {group} |" for recency, rest, group in RULE]
+
+
+def _cut(value: float) -> str:
+    return f"{value:,.6g}" if np.isfinite(value) else "nobody: too few customers"
 
 
 def _definitions(model: Any) -> list[str]:

@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         return pipeline.score(
             orders, o.model, out=o.out, models=o.models, as_of=o.as_of, horizon=o.horizon, level=o.level,
             margin=o.margin, discount_rate=o.discount_rate, by=o.by, seed=o.seed,
-            fiscal_year_start=o.fiscal_year_start, progress=progress,
+            fiscal_year_start=o.fiscal_year_start, klaviyo=o.klaviyo, shopify=o.shopify, progress=progress,
         )  # fmt: skip
     return pipeline.backtest(
         orders, out=o.out, as_of=o.as_of, horizon=o.horizon, origins=o.origins, step=o.step,

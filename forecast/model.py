@@ -106,7 +106,7 @@ class Model:
         ArgumentError
             When an older version fitted the model.
         """
-        return self._cut_offs.tiers.table()
+        return self.clv.frozen.tiers.table()
 
     @property
     def rfm(self) -> pd.DataFrame:
@@ -117,13 +117,7 @@ class Model:
         ArgumentError
             When an older version fitted the model.
         """
-        return self._cut_offs.rfm.table()
-
-    @property
-    def _cut_offs(self) -> CutOffs:
-        if self.clv.cut_offs is None:
-            raise ArgumentError("the model has no cut-offs: an older version fitted it", advice="Fit it again.")
-        return self.clv.cut_offs
+        return self.clv.frozen.rfm.table()
 
     def columns(self, by: Sequence[str] = ()) -> list[str]:
         """Columns of the orders that scoring reads: those asked for, and the traits that the model knows."""

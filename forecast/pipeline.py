@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from forecast import activation
 from forecast.errors import ArgumentError, InputError
 from forecast.evaluation.backtest import backtest as run_backtest
 from forecast.evaluation.choosing import ASKED
@@ -232,12 +234,18 @@ def score(
     by: str | None = None,
     seed: int = 0,
     fiscal_year_start: int = 1,
+    klaviyo: Any = None,
+    shopify: Any = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Forecast every customer with a saved model, block by block, and their total."""
     check_seed(seed)
     parse_reference(model)
-    protect([out], orders.paths)
+    protect([out, klaviyo, shopify], orders.paths)
+    makers = {klaviyo: activation.klaviyo, shopify: activation.shopify}
+    makers.pop(None, None)
+    for path in makers:
+        activation.check_list(path)
     own = load(Path(models) / model)
     own.check(orders)
     kept = (by,) if by else ()
@@ -261,7 +269,11 @@ def score(
                 progress("customers scored", done, len(histories))
 
     check_page_rows(out, len(histories))
-    whole = write_scores(tables(), out)
+    lists: dict[Any, Any] = {}
+    if makers:  # one file has one kind of id, whatever a block of it holds
+        identity = activation.identity_of(frame["customer_id"] for frame in histories.batches(BATCH))
+        lists = {path: partial(make, identity=identity) for path, make in makers.items()}
+    whole = write_scores(tables(), out, lists)
     lines = portfolio_totals(own.clv, histories.to_frame(), days=days, by=by, seed=seed, **options)
     told = portfolio_lines(lines, check_levels(level), orders.currency)
     if whole is not None:
@@ -271,6 +283,8 @@ def score(
         notes.append(
             f"{unseen:,} customers are of groups that {name} has not seen: forecast as a draw from all."
         )
+    if own.clv.cut_offs is None:
+        notes.append(f"{name} has no cut-offs, so tier, rfm and rfm_group are blank. Fit it again.")
     head = f"{len(histories):,} customers as of {histories.as_of}, next {days} days, model {name}"
     data = {
         "model": name,
@@ -281,10 +295,12 @@ def score(
         "notes": notes,
         "portfolio": lines.to_dict("records"),
         "out": str(out),
+        "lists": [str(path) for path in lists],
     }
     span = span_line(periods)
     spans = [] if span is None else [f"  horizon: {span}"]
-    return Outcome(data, [head, *spans, *told, *_noted(notes), f"Wrote {out}"])
+    wrote = f"Wrote {', '.join(map(str, [out, *lists]))}"
+    return Outcome(data, [head, *spans, *told, *_noted(notes), wrote])
 
 
 def newcomers(

@@ -20,7 +20,7 @@ FLOORS = [
     {"history", "fitting"},
     {"predict"},
     {"evaluation", "store"},
-    {"card"},
+    {"activation", "card"},
     {"model", "estimating", "cohorts"},
     {"training", "issuing", "reports", "estimators", "interop", "datasets"},
     {"comparing"},

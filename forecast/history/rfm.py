@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -120,27 +121,15 @@ class RfmCutOffs:
         1  511               new
         2  144  previously loyal
         """
-        found = self.classes(histories)
-        recency, frequency = found["recency"], found["frequency"]
-        rest = frequency + found.get("money", frequency)
-        fits = [
-            (recency >= 4) & (rest >= 9),
-            (recency >= 3) & (rest >= 7),
-            (recency >= 4) & (frequency >= 2),
-            recency == 5,
-            recency == 4,
-            recency == 3,
-            (recency == 2) & (rest >= 5),
-            recency == 2,
-            rest >= 7,
-        ]
-        code = np.select(fits, range(len(fits)), len(fits))
-        digits = np.zeros(len(recency), np.int64)
-        for column in found.values():
-            digits = 5 * digits + column - 1
+        found = list(self.classes(histories).values())
+        cells = list(product(range(1, 6), repeat=len(found)))  # few: each has one text and one group
+        place = np.zeros(len(histories), np.int64)
+        for column in found:
+            place = 5 * place + column - 1
+        texts = ["".join(map(str, cell)) for cell in cells]
+        groups = [group_of(*cell) for cell in cells]
         return pd.DataFrame(
-            {"rfm": words(_texts(len(found)), digits), "rfm_group": words(GROUPS, code)},
-            index=histories.index,
+            {"rfm": words(texts, place), "rfm_group": words(groups, place)}, index=histories.index
         )
 
     def table(self) -> pd.DataFrame:
@@ -185,6 +174,26 @@ class RfmCutOffs:
         )
 
 
+def group_of(recency: int, frequency: int, money: int | None = None) -> str:
+    """The group of a customer by class, 1 to 5: the rule at the head of this file.
+
+    Examples
+    --------
+    >>> group_of(5, 1, 5), group_of(2, 4, 4), group_of(1, 1)
+    ('new', 'at risk', 'dormant')
+    """
+    rest = frequency + (frequency if money is None else money)
+    if recency >= 3 and rest >= 7:
+        return "champions" if recency >= 4 and rest >= 9 else "loyal"
+    if recency >= 4:
+        return "active" if frequency >= 2 else "new" if recency == 5 else "promising"
+    if recency == 3:
+        return "needs attention"
+    if recency == 2:
+        return "at risk" if rest >= 5 else "almost lost"
+    return "previously loyal" if rest >= 7 else "dormant"
+
+
 def words(names: Sequence[str], code: np.ndarray) -> pd.api.extensions.ExtensionArray:
     """One of few texts a row, by place; blank where the place is -1.
 
@@ -198,11 +207,4 @@ def words(names: Sequence[str], code: np.ndarray) -> pd.api.extensions.Extension
 
 def _class(values: np.ndarray, cuts: Sequence[float]) -> np.ndarray:
     """5 from the first cut on, 4 from the second, ... 1 for the rest."""
-    return 1 + sum((values >= cut).astype(np.int64) for cut in cuts)
-
-
-def _texts(digits: int) -> list[str]:
-    texts = [""]
-    for _ in range(digits):
-        texts = [text + str(score) for text in texts for score in range(1, 6)]
-    return texts
+    return 1 + np.sum([values >= cut for cut in cuts], axis=0)

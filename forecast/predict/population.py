@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import InputError
+from forecast.errors import ArgumentError, InputError
 from forecast.fitting import Fitted
 from forecast.fitting.clock import Clock
 from forecast.predict.calibration import NONE, Calibration
@@ -88,6 +88,21 @@ class ClvModel:
             )
         clock, begin = self.clock, as_of
         return lambda days: clock.ahead(begin, days)
+
+    @property
+    def frozen(self) -> CutOffs:
+        """The cut-offs, which an older model lacks.
+
+        Raises
+        ------
+        ArgumentError
+            When an older version fitted the model.
+        """
+        if self.cut_offs is None:
+            raise ArgumentError(
+                "the model has no cut-offs: an older version fitted it", advice="Fit it again."
+            )
+        return self.cut_offs
 
     @property
     def spend_from(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.history.rfm import words
 from forecast.predict.customers import predict_customers
 from forecast.predict.population import ClvModel, Customers
 from forecast.predict.segments import SEGMENT_COLUMNS, segment_columns
@@ -17,6 +18,8 @@ SCORE_COLUMNS = (
     "monetary_value", "historical_value", "p_alive", "p_purchase", "expected_purchases",
     "expected_purchase_value", "spend_basis", "expected_value", "total_value",
 )  # fmt: skip
+
+SPEND_BASIS = ("own purchases", "first purchase, shrunk", "population")
 
 
 def score_table(
@@ -44,8 +47,8 @@ def score_table(
     -------
     pandas.DataFrame
         :data:`SCORE_COLUMNS`, the interval columns and :data:`SEGMENT_COLUMNS`. Without a spend model the
-        money columns are left out. ``spend_basis`` says what informs a customer's expected purchase value: ``own purchases``,
-        ``first purchase, shrunk`` or ``population``.
+        money columns are left out. ``spend_basis`` says what informs a customer's expected purchase value:
+        ``own purchases``, ``first purchase, shrunk`` or ``population``.
     """
     customers = Customers.from_frame(histories, model)
     full = margin == 1.0 and discount_rate == 0.0
@@ -64,7 +67,7 @@ def score_table(
         table = table.drop(columns=["monetary_value", "historical_value"])
         wanted = [c for c in SCORE_COLUMNS if c in table.columns]
     else:
-        table["spend_basis"] = _basis(histories, customers, model.spend_from)
+        table["spend_basis"] = _basis(histories, customers)
         table["total_value"] = historical + found["expected_value"]
         wanted = list(SCORE_COLUMNS)
     intervals = [c for c in found if "-lo-" in c or "-hi-" in c]
@@ -73,10 +76,8 @@ def score_table(
     return table[[*wanted, *intervals, *SEGMENT_COLUMNS]]
 
 
-def _basis(histories: pd.DataFrame, customers: Customers, spend_from: str) -> np.ndarray:
+def _basis(histories: pd.DataFrame, customers: Customers) -> Any:
     """What informs each customer's expected purchase value."""
     repeats = histories["monetary_count"].to_numpy() > 0
     some = np.zeros(len(repeats), bool) if customers.n is None else customers.n > 0
-    return np.where(
-        some & repeats, "own purchases", np.where(some, "first purchase, shrunk", "population")
-    ).astype(object if not len(repeats) else str)
+    return words(SPEND_BASIS, np.where(some & repeats, 0, np.where(some, 1, 2)))

@@ -38,7 +38,7 @@ def freeze_cut_offs(model: ClvModel, frames: Iterable[pd.DataFrame]) -> CutOffs:
     >>> nbd = Fitted.from_parameters(purchase_model("nbd"), dict(r=1.0, alpha=100.0), "given")
     >>> shop = pd.DataFrame({"frequency": [0, 1, 9], "recency": [0, 5, 99], "T": [100, 100, 100],
     ...                      "monetary_value": np.nan, "monetary_count": 0, "historical_value": 0.0})
-    >>> freeze_cut_offs(ClvModel(nbd), [shop]).tiers.from_value  # of purchases: 1.8, 3.65 and 18.25 are expected
+    >>> freeze_cut_offs(ClvModel(nbd), [shop]).tiers.from_value  # 1.8, 3.65 and 18.25 purchases are expected
     (inf, inf, inf, 10.9..., 2.7...)
     """
     values, silent, spent = [], [], []

@@ -54,7 +54,8 @@ class TierCutOffs:
         >>> TierCutOffs((90.0, 70.0, 50.0, 30.0, 10.0), ()).places(np.array([5.0, 70.0, 1000.0])).tolist()
         [5, 1, 0]
         """
-        return len(TIERS) - 1 - sum((values >= cut).astype(np.int64) for cut in self.from_value)
+        above = np.sum([values >= cut for cut in self.from_value], axis=0)
+        return np.asarray(len(TIERS) - 1 - above)
 
     def tiers(self, values: np.ndarray) -> Any:
         """The tier of each value, as text."""

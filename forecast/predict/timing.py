@@ -1,4 +1,4 @@
-"""When customers buy next: the day by which it is as likely as not, and whether it should have been already."""
+"""When customers buy next: the day by which it is as likely as not, and whether it is overdue."""
 
 from __future__ import annotations
 

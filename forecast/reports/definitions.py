@@ -88,6 +88,16 @@ SCORE_TERMS: dict[str, str] = {
     "customer's own purchases, or the population's where there is no repeat purchase.",
     "expected value": "Expected purchases times their value, times the margin, discounted as asked.",
     "total value": "Margin times historical value, plus expected value.",
+    "tier": "By the expected value of the next 365 days, at margin 1 and without discount. Where tiers begin "
+    "was fixed when the model was fitted, at the best 1, 5, 10, 25 and 50 % of its customers; its card says "
+    "where.",
+    "next purchase by": "First day by which a purchase is as likely as not; empty where the horizon ends "
+    "before.",
+    "overdue": "How likely a customer who is still active would have bought again by now, given all up to "
+    "the last purchase. Who has bought once has shown no rhythm: there it is the share of all customers "
+    "whose second purchase would have come.",
+    "RFM": "Recency, frequency and money, 5 the best; the model's card has the cut-offs and the rule of the "
+    "groups.",
 }
 
 

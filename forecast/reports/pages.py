@@ -33,7 +33,7 @@ from forecast.reports.sections_backtest import (
 )
 from forecast.reports.sections_check import check_keys, check_sections
 from forecast.reports.sections_review import review_keys, review_sections, review_sentences
-from forecast.reports.sections_scores import scores_section, totals_section
+from forecast.reports.sections_scores import scores_section, segments_section, totals_section
 from forecast.reports.sections_shop import (
     customers_section,
     forecast_keys,
@@ -203,8 +203,10 @@ def scores_page(
         HTML.
     """
     currency = facts.get("currency")
+    segments = segments_section(scores, currency)
     sections = [
         totals_section(portfolio, scores, currency),
+        *([] if segments is None else [segments]),
         scores_section(scores, currency),
         Section("definitions", "Definitions", [Terms("Words", {**MODEL_TERMS, **SCORE_TERMS})]),
     ]

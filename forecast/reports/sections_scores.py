@@ -7,9 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.history.rfm import GROUPS
+from forecast.predict.tiers import TIERS
+from forecast.predict.timing import OVERDUE_FROM
 from forecast.reports.blocks import Section, table
 from forecast.reports.sections_shop import totals_table
-from forecast.reports.wording import chance, count, day, money, plain
+from forecast.reports.wording import about, chance, count, day, money, percent, plain
 from forecast.reports.wording import figures as digits
 
 # Columns whose cells are the same all down the page stand in the caption instead.
@@ -36,12 +39,56 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "spend_basis": ("Spend basis", plain),
     "expected_value": ("Expected value", money),
     "total_value": ("Total value", money),
+    "tier": ("Tier", plain),
+    "next_purchase_median": ("Next purchase by", day),
+    "overdue": ("Overdue", chance),
+    "rfm": ("RFM", plain),
+    "rfm_group": ("RFM group", plain),
 }
 
 
 def totals_section(portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str | None) -> Section:
     """The totals with their intervals."""
     return Section("totals", "All customers together", [totals_table(portfolio, scores, currency)])
+
+
+def segments_section(scores: pd.DataFrame, currency: str | None) -> Section | None:
+    """How many customers each tier and RFM group has, and what they are expected to bring.
+
+    None where the model has no cut-offs.
+    """
+    if scores["tier"].isna().all():
+        return None
+    by = "expected_value" if "expected_value" in scores else "expected_purchases"
+    word = by.replace("_", " ")
+    unit = f" ({currency})" if currency and by == "expected_value" else ""
+    columns = {
+        "name": ("", plain),
+        "customers": ("Customers", count),
+        "of_customers": ("Share of customers", percent),
+        by: (word.capitalize() + unit, about),
+        "of_expected": (f"Share of {word}", percent),
+        "overdue": ("Overdue", count),
+    }
+    shown = []
+    for column, names, caption, note in (
+        ("tier", TIERS, "Value tiers", "By cut-offs that were frozen when the model was fitted."),
+        ("rfm_group", GROUPS, "RFM groups", "By what was bought so far. Overdue: a silence that nine in ten "
+         "active customers of the same history would have ended."),
+    ):  # fmt: skip
+        known = scores.groupby(column)
+        lines = pd.DataFrame(
+            {
+                "customers": known.size(),
+                by: known[by].sum(),
+                "overdue": (scores["overdue"] >= OVERDUE_FROM).groupby(scores[column]).sum(),
+            }
+        ).reindex(list(names), fill_value=0)
+        lines["of_customers"] = lines["customers"] / len(scores)
+        total = lines[by].sum()
+        lines["of_expected"] = lines[by] / total if total > 0 else 0.0
+        shown.append(table(lines.rename_axis("name").reset_index(), caption, columns, note=note))
+    return Section("segments", "Tiers and groups", shown)
 
 
 def scores_section(scores: pd.DataFrame, currency: str | None) -> Section:

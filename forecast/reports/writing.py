@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from forecast.store.writing import TableWriter, write_json, write_table, write_t
 BACKTEST_FILES = ("backtest.parquet", "forecasts.parquet", "backtest.html")
 HISTORY_FILES = ("history.html", "summary.json", "customers.parquet", "cohorts.parquet")
 MOST_ROWS = 10_000
+MakeList = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def is_page(path: Any) -> bool:
@@ -81,14 +83,25 @@ def check_page_rows(path: Any, rows: int) -> None:
         )
 
 
-def write_scores(tables: Iterable[pd.DataFrame], path: Any) -> pd.DataFrame | None:
-    """Scores to a table, block by block; for a page they are only gathered, since totals go with them."""
-    if is_page(path):
-        return pd.concat(list(tables), ignore_index=True)
-    with TableWriter(path) as writer:
+def write_scores(
+    tables: Iterable[pd.DataFrame], path: Any, lists: Mapping[Any, MakeList] | None = None
+) -> pd.DataFrame | None:
+    """Scores to a table, block by block; for a page they are only gathered, since totals go with them.
+
+    Lists that are made of the same blocks appear with them: all files or none, unless the disk fails.
+    """
+    gathered: list[pd.DataFrame] = []
+    with contextlib.ExitStack() as files:
+        open_lists = [(files.enter_context(TableWriter(p)), make) for p, make in (lists or {}).items()]
+        writer = None if is_page(path) else files.enter_context(TableWriter(path))
         for table in tables:
-            writer.write(_with_days(table))
-    return None
+            for own, make in open_lists:
+                own.write(_with_days(make(table)))
+            if writer is None:
+                gathered.append(table)
+            else:
+                writer.write(_with_days(table))
+    return pd.concat(gathered, ignore_index=True) if writer is None else None
 
 
 def write_scores_page(
@@ -103,7 +116,7 @@ def write_scores_page(
 def _with_days(table: pd.DataFrame) -> Any:
     """The table for writing: days as days, not as midnights."""
     found = pa.Table.from_pandas(table, preserve_index=False)
-    for name in ("as_of", "first_purchase", "last_purchase"):
-        place = found.schema.get_field_index(name)
-        found = found.set_column(place, name, found.column(name).cast(pa.date32()))
+    for place, field in enumerate(found.schema):
+        if pa.types.is_timestamp(field.type):
+            found = found.set_column(place, field.name, found.column(place).cast(pa.date32()))
     return found.replace_schema_metadata(None)
