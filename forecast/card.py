@@ -228,8 +228,8 @@ def _cut_offs(model: Any) -> list[str]:
         "## RFM groups",
         "",
         "Classes 5 to 1 of recency (days since the last purchase), frequency (purchases) and, where there "
-        "is money, historical value. Days and value were cut at fifths of the customers fitted on; the classes "
-        "of purchases are fixed, since most customers of most shops have bought once.",
+        "is money, historical value. Days and value were cut at fifths of the customers fitted on; the "
+        "classes of purchases are fixed, since most customers of most shops have bought once.",
         "",
         "| class | days, at most | purchases, at least |" + " value, at least |" * ("value_from" in rfm),
         "|---|---|---|" + "---|" * ("value_from" in rfm),

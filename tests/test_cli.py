@@ -183,7 +183,7 @@ SCORE_COLUMNS = [
     "monetary_value", "historical_value", "p_alive", "p_purchase", "expected_purchases",
     "expected_purchase_value", "spend_basis", "expected_value", "total_value", "purchases-lo-80",
     "purchases-hi-80", "purchases-lo-95", "purchases-hi-95", "value-lo-80", "value-hi-80", "value-lo-95",
-    "value-hi-95",
+    "value-hi-95", "tier", "next_purchase_median", "overdue", "rfm", "rfm_group",
 ]  # fmt: skip
 
 
@@ -211,7 +211,8 @@ def test_score_columns_order_and_sums(
     assert totals["purchases"]["expected"] == pytest.approx(table["expected_purchases"].sum(), rel=1e-12)
     assert totals["value"]["expected"] == pytest.approx(table["expected_value"].sum(), rel=1e-12)
     assert (table["total_value"] - table["historical_value"] - table["expected_value"]).abs().max() < 1e-9
-    assert not table.drop(columns="monetary_value").isna().any(axis=None)
+    assert not table.drop(columns=["monetary_value", "next_purchase_median"]).isna().any(axis=None)
+    assert (table["next_purchase_median"].notna() == (table["p_purchase"] >= 0.5)).all()
     assert set(table["spend_basis"]) == {"own purchases", "population"}
     zero = table[table["frequency"] == 0]
     assert zero["expected_purchase_value"].nunique() == 1

@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 def test_every_command_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     commands = [line for block in blocks("sh") for line in block.splitlines() if line]
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "forecast"
@@ -67,13 +67,18 @@ def test_links_and_pictures_exist() -> None:
 
 
 def test_the_score_table_names_real_columns() -> None:
-    from forecast.predict import SCORE_COLUMNS
+    from forecast.predict import SCORE_COLUMNS, SEGMENT_COLUMNS
 
     section = README.split("## What a score row says")[1].split("\n## ")[0]
     named = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
     for cell in named:
         for column in cell.split(", "):
-            assert column in SCORE_COLUMNS or "-lo-" in column or "-hi-" in column or column == "...", column
+            assert (
+                column in (*SCORE_COLUMNS, *SEGMENT_COLUMNS)
+                or "-lo-" in column
+                or "-hi-" in column
+                or column == "..."
+            ), column
 
 
 def test_the_newcomers_table_names_real_columns() -> None:

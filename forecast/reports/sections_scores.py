@@ -55,27 +55,29 @@ def totals_section(portfolio: pd.DataFrame, scores: pd.DataFrame, currency: str 
 def segments_section(scores: pd.DataFrame, currency: str | None) -> Section | None:
     """How many customers each tier and RFM group has, and what they are expected to bring.
 
-    None where the model has no cut-offs.
+    None where an older version fitted the model.
     """
-    if scores["tier"].isna().all():
+    if "tier" not in scores or scores["tier"].isna().all():
         return None
     by = "expected_value" if "expected_value" in scores else "expected_purchases"
     word = by.replace("_", " ")
     unit = f" ({currency})" if currency and by == "expected_value" else ""
     columns = {
-        "name": ("", plain),
         "customers": ("Customers", count),
         "of_customers": ("Share of customers", percent),
         by: (word.capitalize() + unit, about),
         "of_expected": (f"Share of {word}", percent),
         "overdue": ("Overdue", count),
     }
+    late = (
+        "By what was bought so far. Overdue: a silence that nine in ten active customers of the same history "
+    )
+    late += "would have ended."
     shown = []
-    for column, names, caption, note in (
-        ("tier", TIERS, "Value tiers", "By cut-offs that were frozen when the model was fitted."),
-        ("rfm_group", GROUPS, "RFM groups", "By what was bought so far. Overdue: a silence that nine in ten "
-         "active customers of the same history would have ended."),
-    ):  # fmt: skip
+    for column, heading, names, note in (
+        ("tier", "Tier", TIERS, "By cut-offs that were frozen when the model was fitted; its card has them."),
+        ("rfm_group", "RFM group", GROUPS, late),
+    ):
         known = scores.groupby(column)
         lines = pd.DataFrame(
             {
@@ -83,11 +85,12 @@ def segments_section(scores: pd.DataFrame, currency: str | None) -> Section | No
                 by: known[by].sum(),
                 "overdue": (scores["overdue"] >= OVERDUE_FROM).groupby(scores[column]).sum(),
             }
-        ).reindex(list(names), fill_value=0)
+        )
+        lines = lines.reindex(list(names), fill_value=0).rename_axis(column).reset_index()
         lines["of_customers"] = lines["customers"] / len(scores)
         total = lines[by].sum()
         lines["of_expected"] = lines[by] / total if total > 0 else 0.0
-        shown.append(table(lines.rename_axis("name").reset_index(), caption, columns, note=note))
+        shown.append(table(lines, f"{heading}s", {column: (heading, plain), **columns}, note=note))
     return Section("segments", "Tiers and groups", shown)
 
 
