@@ -96,8 +96,9 @@ def klaviyo(scores: pd.DataFrame, identity: str | None = None) -> pd.DataFrame:
     >>> scores = pd.DataFrame({"customer_id": ["ann@example.com"], "expected_value": [81.237],
     ...     "expected_purchases": [1.4142], "p_purchase": [0.751], "tier": ["gold"], "rfm_group": ["loyal"],
     ...     "next_purchase_median": pd.to_datetime(["2026-05-01"]), "overdue": [0.2]})
-    >>> klaviyo(scores).iloc[0].tolist()[:5]
-    ['ann@example.com', 81.24, 1.41, 0.25, Timestamp('2026-05-01 00:00:00')]
+    >>> klaviyo(scores)[["Email", "Predicted CLV", "Churn Risk", "CLV Tier"]]
+                 Email  Predicted CLV  Churn Risk CLV Tier
+    0  ann@example.com          81.24        0.25     gold
     """
     _check(scores)
     found = pd.DataFrame({_KLAVIYO_IDS[_identity(scores, identity)]: scores["customer_id"]})
@@ -141,8 +142,8 @@ def shopify(scores: pd.DataFrame, identity: str | None = None) -> pd.DataFrame:
     >>> scores = pd.DataFrame({"customer_id": ["44920047631"], "expected_purchases": [1.4142],
     ...     "p_purchase": [0.751], "tier": ["gold"], "rfm_group": ["at risk"], "overdue": [0.93],
     ...     "next_purchase_median": pd.to_datetime(["2026-05-01"])})
-    >>> shopify(scores).iloc[0].tolist()[:5]
-    ['44920047631', 'UPDATE', 'clv-tier-gold, rfm-at-risk, overdue', 'MERGE', 1.41]
+    >>> shopify(scores).iloc[0].tolist()[:4]
+    ['44920047631', 'UPDATE', 'clv-tier-gold, rfm-at-risk, overdue', 'MERGE']
     """
     _check(scores)
     found = pd.DataFrame({_SHOPIFY_IDS[_identity(scores, identity)]: scores["customer_id"]})
