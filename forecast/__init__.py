@@ -35,6 +35,8 @@ _HOMES = {
     "compare": "forecast.comparing",
     "track_record": "forecast.comparing",
     "drift": "forecast.comparing",
+    "what_if": "forecast.acquiring",
+    "Scenario": "forecast.predict.whatif",
     "Comparison": "forecast.comparing",
     "Issue": "forecast.store.ledger",
     "backtest": "forecast.evaluation.backtest",
@@ -78,6 +80,7 @@ __all__ = [
     "Orders",
     "ParetoNBD",
     "Reconciliation",
+    "Scenario",
     "StoreError",
     "__version__",
     "backtest",
@@ -95,9 +98,11 @@ __all__ = [
     "read_orders",
     "sufficiency",
     "track_record",
+    "what_if",
 ]
 
 if TYPE_CHECKING:
+    from forecast.acquiring import what_if
     from forecast.comparing import Comparison, compare, drift, track_record
     from forecast.datasets import cdnow
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
@@ -110,6 +115,7 @@ if TYPE_CHECKING:
     from forecast.model import Model, load
     from forecast.orders import Orders, Reconciliation, read_orders
     from forecast.orders.sufficiency import sufficiency
+    from forecast.predict.whatif import Scenario
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.store.ledger import Issue
     from forecast.summary import Histories, purchase_histories

@@ -167,8 +167,17 @@ def build_parser() -> argparse.ArgumentParser:
     newcomers.add_argument("--horizon", default="365", help="days after the first order (default: 365)")
     newcomers.add_argument("--level", default="80,95", help="interval levels in percent (default: 80,95)")
     newcomers.add_argument("--discount-rate", type=float, default=0.0, help="annual, a share (default: 0.0)")
+    newcomers.add_argument("--plan", metavar="FILE", help="customers planned: period,[group],customers")
+    newcomers.add_argument("--spend", metavar="FILE", help="spent to win them: period,[group],spend")
+    newcomers.add_argument(
+        "--what-if", action="append", default=[], metavar="CHANGE",
+        help="retention=5%%, orders=+1 (a year) or basket=10%%; may be repeated",
+    )  # fmt: skip
+    newcomers.add_argument("--fiscal-year-start", type=int, default=1, metavar="MONTH", help="(default: 1)")
     newcomers.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    newcomers.add_argument("--out", required=True, metavar="FILE", help="write .csv, .parquet or .json")
+    newcomers.add_argument(
+        "--out", required=True, metavar="FILE", help="write .csv, .parquet, .json or .html"
+    )
     _add_money(newcomers)
     _add_models(newcomers)
     _add_output(newcomers)

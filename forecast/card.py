@@ -113,6 +113,13 @@ def _chosen(model: Any) -> list[str]:
             f"taken to be off by {taught.level_sd:.1%} (one standard deviation) for reasons that no "
             "customer's history shows.",
         ]
+    if taught.spend_sd > 0.0:
+        lines += [
+            "",
+            f"Values of repeat purchases are multiplied by {taught.spend_level(0.0, 91.0):.3f} in the "
+            f"quarter ahead, by {_quarters(taught.spend_levels)} in the next four, as earlier quarters were "
+            f"off; totals of value are taken to be off by {taught.spend_sd:.1%} for it.",
+        ]
     return lines
 
 

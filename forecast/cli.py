@@ -65,9 +65,12 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
             return pipeline.models_alias(o.reference, o.alias, o.models)
         return pipeline.models_list(o.models)
     if o.command == "newcomers":
-        return pipeline.newcomers(
+        from forecast import acquiring
+
+        return acquiring.newcomers(
             o.model, out=o.out, models=o.models, horizon=o.horizon, level=o.level, margin=o.margin,
-            discount_rate=o.discount_rate, seed=o.seed,
+            discount_rate=o.discount_rate, seed=o.seed, plan=o.plan, spend=o.spend,
+            what_if_texts=o.what_if, fiscal_year_start=o.fiscal_year_start,
         )  # fmt: skip
     if progress is not None:
         progress("reading orders", 0, 0)

@@ -12,13 +12,12 @@ import pandas as pd
 
 from forecast.card import effect_table, model_card, parameter_table
 from forecast.errors import ArgumentError, StoreError
-from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
-from forecast.fitting.clock import Clock
+from forecast.fitting import Fitted
+from forecast.orders.plans import read_plan, read_spend
 from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
-from forecast.predict.calibration import NONE, Calibration
-from forecast.predict.newcomers import newcomer_table
-from forecast.predict.tiers import CutOffs
+from forecast.predict.payload import from_payload, to_payload
+from forecast.predict.planning import priced_newcomers
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import purchase_histories
 from forecast.summary.histories import check_orders
@@ -266,26 +265,35 @@ class Model:
         horizon: Any = 365,
         level: Any = (80, 95),
         *,
+        plan: Any = None,
+        spend: Any = None,
         margin: float = 1.0,
         discount_rate: float = 0.0,
+        fiscal_year_start: int = 1,
         seed: int = 0,
     ) -> pd.DataFrame:
         """What a customer is worth who is won on the day after ``as_of``, until an age of ``horizon``.
+
+        Parameters
+        ----------
+        plan, spend : path or DataFrame, optional
+            Customers planned, and money spent to win them, see :mod:`forecast.orders.plans`.
 
         Returns
         -------
         pandas.DataFrame
             ``group, horizon_days, customers_observed, first_order_value, p_repeat,
             expected_repeat_purchases, expected_value`` and intervals, for ``all``, each group of a model
-            with ``by=`` and a group not seen; ``expected_value`` includes the first order. See
-            :func:`forecast.predict.newcomers.newcomer_table` for each column.
+            with ``by=`` and a group not seen; ``expected_value`` includes the first order. With ``spend``
+            ``cac, ltv_cac, payback_month, p_payback, max_cac`` …, with ``plan`` one more row a period. See
+            :func:`forecast.predict.planning.priced_newcomers`.
 
         Raises
         ------
         ArgumentError
-            When an option cannot be meant.
+            When an option cannot be meant, or spend is of a group or month that the model does not know.
         InputError
-            When an older version fitted the model, or it has covariates.
+            When an older version fitted the model, it has covariates, or a table cannot be read.
         FitError
             When a group's posterior has no finite mean.
 
@@ -299,12 +307,15 @@ class Model:
           group  first_order_value  expected_repeat_purchases  expected_value
         0   all              32.99                       1.45           83.87
         """
-        return newcomer_table(
+        by = self.provenance.get("by")
+        return priced_newcomers(
             self.clv,
             self.provenance.get("first_orders"),
             as_of=self.as_of,
             days=horizon_days(horizon, self.as_of),
             levels=level,
+            plan=None if plan is None else read_plan(plan, by, fiscal_year_start),
+            spend=None if spend is None else read_spend(spend, by, fiscal_year_start),
             margin=margin,
             discount_rate=discount_rate,
             seed=seed,
@@ -348,12 +359,7 @@ class Model:
 
     def _payload(self) -> dict[str, Any]:
         return {
-            "purchases": self.purchases.to_dict(),
-            "spend": None if self.spend is None else self.spend.to_dict(),
-            "paid_share": self.clv.paid_share,
-            "clock": None if self.clv.clock is None else self.clv.clock.to_dict(),
-            "calibration": self.clv.calibration.to_dict(),
-            "cut_offs": None if self.clv.cut_offs is None else self.clv.cut_offs.to_dict(),
+            **to_payload(self.clv),
             "provenance": self.provenance,
             "summary": {
                 "model": self.title,
@@ -382,21 +388,7 @@ def load(path: Any) -> Model:
     artifact = load_artifact(root, reference)
     payload = artifact.payload
     try:
-        spec = purchase_model(payload["purchases"]["model"])
-        purchases = Fitted.from_dict(spec, payload["purchases"])
-        spend = None if payload["spend"] is None else Fitted.from_dict(GAMMA_GAMMA, payload["spend"])
-        clock = payload.get("clock")
-        taught = payload.get("calibration")
-        cut_offs = payload.get("cut_offs")  # models of the first version have none of the three
-        clv = ClvModel(
-            purchases,
-            spend,
-            float(payload["paid_share"]),
-            None if clock is None else Clock.from_dict(clock),
-            NONE if taught is None else Calibration.from_dict(taught),
-            None if cut_offs is None else CutOffs.from_dict(cut_offs),
-        )
-        return Model(clv, payload["provenance"], artifact.name, artifact.version)
+        return Model(from_payload(payload), payload["provenance"], artifact.name, artifact.version)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"the model lacks what this version needs: {error}", where=str(artifact.path),

@@ -35,7 +35,6 @@ from forecast.reports.terminal import (
     board_lines,
     history_lines,
     model_lines,
-    newcomer_lines,
     parameter_lines,
     portfolio_lines,
     span_line,
@@ -117,7 +116,8 @@ def facts(orders: Orders) -> dict[str, Any]:
     }
 
 
-def _noted(notes: list[str]) -> list[str]:
+def noted(notes: list[str]) -> list[str]:
+    """Notes as lines for a person."""
     return [f"Note: {note}" for note in notes]
 
 
@@ -153,7 +153,7 @@ def history(
     found = historical_clv(orders, as_of, margin=margin, by=by)
     notes = silence_notes(orders, as_of)
     summary = {**found.summary, "notes": notes}
-    lines = [*history_lines(summary, orders.currency), *_noted(notes)]
+    lines = [*history_lines(summary, orders.currency), *noted(notes)]
     if folder is not None:
         write_history(found, summary, folder, facts(orders))
         lines.append(f"Wrote {folder}/{', '.join(names)}")
@@ -204,7 +204,7 @@ def fit(
         f"Verdict: {model.verdict}.",
     ]
     notes = silence_notes(orders, as_of)
-    lines += _noted(notes)
+    lines += noted(notes)
     lines.append(f"Saved as {model.name}@{model.version} in {path}")
     data = {
         "name": model.name,
@@ -300,34 +300,7 @@ def score(
     span = span_line(periods)
     spans = [] if span is None else [f"  horizon: {span}"]
     wrote = f"Wrote {', '.join(map(str, [out, *lists]))}"
-    return Outcome(data, [head, *spans, *told, *_noted(notes), wrote])
-
-
-def newcomers(
-    model: str, *, out: Any, models: Any = "models", horizon: Any = 365, seed: int = 0, **options: Any
-) -> Outcome:
-    """What a customer is worth who is not one yet, with a saved model; it reads no orders."""
-    parse_reference(model)
-    protect([out])
-    own = load(Path(models) / model)
-    table = own.newcomers(horizon, seed=seed, **options)
-    write_table(table, out)
-    days, name = int(table["horizon_days"].iloc[0]), f"{own.name}@{own.version}"
-    head = (
-        f"A customer won on the day after {own.as_of}, until {days} days after the first order, model {name}"
-    )
-    told = newcomer_lines(table, check_levels(options.get("level", (80, 95))), own.provenance["currency"])
-    parts = (own.purchases, own.spend)
-    notes = [f"{f.spec.title} {f.verdict}." for f in parts if f is not None and not f.verdict.converged]
-    data = {
-        "model": name,
-        "as_of": own.as_of,
-        "horizon_days": days,
-        "notes": notes,
-        "newcomers": table.to_dict("records"),
-        "out": str(out),
-    }
-    return Outcome(data, [head, *told, *_noted(notes), f"Wrote {out}"])
+    return Outcome(data, [head, *spans, *told, *noted(notes), wrote])
 
 
 def backtest(
@@ -361,7 +334,7 @@ def backtest(
     )
     write_backtest(found, folder, facts(orders))
     notes = [*(f"{note} The last window ends on {orders.last_day}." for note in silent), *found.notes]
-    lines = [*board_lines(found), *_noted(notes)]
+    lines = [*board_lines(found), *noted(notes)]
     lines.append(f"Wrote {folder}/{', '.join(BACKTEST_FILES)}")
     data = {"summary": found.summary().to_dict("records"), "notes": notes, "out": str(folder)}
     return Outcome(data, lines)

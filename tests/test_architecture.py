@@ -25,7 +25,7 @@ FLOORS = [
     {"training", "issuing", "reports", "estimators", "interop", "datasets"},
     {"comparing"},
     {"pipeline"},
-    {"demonstration", "reviewing"},
+    {"demonstration", "reviewing", "acquiring"},
     {"cli"},
     {"__main__"},
 ]

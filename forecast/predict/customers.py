@@ -130,7 +130,7 @@ def _block(
     spend = customers.spend()
     if model.spend is None or spend is None:
         return out
-    mean = _mean_spend(model, customers)
+    mean = _mean_spend(model, customers, days)
     out["expected_purchase_value"] = mean
     # The two posteriors are independent, so the mean of the product is the product of the means.
     out["expected_value"] = discounted * mean * (model.paid_share * margin)
@@ -139,20 +139,21 @@ def _block(
         none = np.full_like(mean, 1.0)
         plain = out["expected_purchases"]
         worth = margin * np.divide(discounted, plain, out=none, where=plain > 0)
+        worth *= model.calibration.spend_level(0.0, float(days))
         values = _values(model, customers, pairs, days, shares)
         out.update({f"value-{name}": values[j] * worth for j, name in enumerate(ends)})
     return out
 
 
-def _mean_spend(model: ClvModel, customers: Customers) -> np.ndarray:
-    """Mean value of a coming purchase of each customer."""
+def _mean_spend(model: ClvModel, customers: Customers, days: float) -> np.ndarray:
+    """Mean value of a purchase in the horizon of each customer."""
     assert model.spend is not None
     assert customers.n is not None
     mean = np.zeros(len(customers))
     for i, weight in zip(*model.spend.predictive_draws(), strict=True):
         draw = gathered(model.spend.draw(i, customers.spend_matrix), customers.cell)
         mean += weight * gammagamma.expected_value(*draw, n=customers.n, m=customers.m)
-    return mean
+    return mean * model.calibration.spend_level(0.0, float(days))
 
 
 def expected_value(model: ClvModel, customers: Customers, *, days: float) -> np.ndarray:
@@ -189,7 +190,7 @@ def expected_value(model: ClvModel, customers: Customers, *, days: float) -> np.
             expected, _ = expected_and_discount(fitted, draw, pairs, ahead, days, 0.0)
             total += weight * np.exp(log_p_alive(fitted, draw, own)) * expected[pairs.index]
         if model.spend is not None and own.n is not None:
-            total *= _mean_spend(model, own) * model.paid_share
+            total *= _mean_spend(model, own, days) * model.paid_share
         found[rows] = total
     return found
 

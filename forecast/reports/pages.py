@@ -20,6 +20,7 @@ from forecast.history import History
 from forecast.model import Model
 from forecast.orders.reconciliation import Reconciliation
 from forecast.orders.sufficiency import Sufficiency
+from forecast.predict.payback import ValueByAge
 from forecast.reports.blocks import Key, Lines, Section, Terms
 from forecast.reports.definitions import MODEL_TERMS, SCORE_TERMS, TERMS
 from forecast.reports.sections_backtest import (
@@ -32,6 +33,7 @@ from forecast.reports.sections_backtest import (
     verdict,
 )
 from forecast.reports.sections_check import check_keys, check_sections
+from forecast.reports.sections_newcomers import newcomer_keys, newcomer_sections
 from forecast.reports.sections_review import review_keys, review_sections, review_sentences
 from forecast.reports.sections_scores import scores_section, segments_section, totals_section
 from forecast.reports.sections_shop import (
@@ -216,6 +218,30 @@ def scores_page(
         keys=forecast_keys(portfolio, scores, currency),
         facts=dict(facts),
         sections=sections,
+    )
+
+
+def newcomers_page(
+    found: pd.DataFrame, values: ValueByAge | None, changes: pd.DataFrame | None, facts: Mapping[str, Any]
+) -> str:
+    """What a customer is worth who is not won yet, as HTML.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As from ``Model.newcomers``.
+    values : ValueByAge, optional
+    changes : DataFrame, optional
+        As from ``forecast.what_if``.
+    facts : mapping
+    """
+    currency = facts.get("currency")
+    return html_page(
+        "What a newcomer is worth",
+        deck="A customer who is won tomorrow: the first order, and what follows it.",
+        keys=newcomer_keys(found, currency),
+        facts=facts,
+        sections=newcomer_sections(found, values, changes, currency),
     )
 
 

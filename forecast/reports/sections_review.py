@@ -201,14 +201,12 @@ def _curves(cohorts: pd.DataFrame, currency: str | None) -> Section:
     observed = cohorts[~cohorts["projected"]].groupby("cohort")["cumulative_value_per_customer"].last()
     shown = table(
         ahead.assign(interval=ends, so_far=ahead["cohort"].map(observed)),
-        "Value per customer when the forecast was made, and at its end",
-        {"cohort": ("First purchase", plain), "customers": ("Customers", count), "so_far": ("Then", money),
-         "quarter": ("Until", plain), "cumulative_value_per_customer": ("Projected", money),
-         "interval": (f"{level} % interval", str)},
+        f"Value per customer then, and projected until {ahead['quarter'].iloc[-1]}",
+        {"cohort": ("First purchase", plain), "so_far": ("Then", money),
+         "cumulative_value_per_customer": ("Projected", money), "interval": (f"{level} % interval", str)},
     )  # fmt: skip
-    return Section(
-        "cohorts", "Cohorts", [drawn(figures_review.cohort_projection(cohorts, currency), words), shown]
-    )
+    figure = drawn(figures_review.cohort_projection(cohorts, currency), words)
+    return Section("cohorts", "Cohorts", [Gallery([figure, shown])])
 
 
 def _record(record: pd.DataFrame) -> Section:

@@ -120,7 +120,7 @@ def newcomer_lines(table: pd.DataFrame, levels: tuple[float, ...], currency: str
     ['  all: 1.25 repeat purchases, 50 % buy again; 705 customers observed']
     """
     told = []
-    for row in table.to_dict("records"):
+    for row in table[table["customers_observed"].notna()].to_dict("records"):
         repeats = f"{row['expected_repeat_purchases']:.2f} repeat purchases, {row['p_repeat']:.0%} buy again"
         text = repeats.replace("%", " %")
         if "expected_value" in row:
@@ -132,6 +132,61 @@ def newcomer_lines(table: pd.DataFrame, levels: tuple[float, ...], currency: str
             value, first = (money(row[name], currency) for name in ("expected_value", "first_order_value"))
             text = f"value {value} ({spans}), first order {first}, {text}"
         told.append(f"  {row['group']}: {text}; {row['customers_observed']:,} customers observed")
+    return told
+
+
+def payback_lines(table: pd.DataFrame, currency: str | None) -> list[str]:
+    """What winning a customer cost, and when it is paid back, a line each group with spend.
+
+    Examples
+    --------
+    >>> row = {"group": "ads", "cac": 15.0, "ltv_cac": 2.0, "payback": "in month 4", "p_payback": 0.97,
+    ...        "max_cac": 30.0, "acquired": 120.0}
+    >>> payback_lines(pd.DataFrame([row]), "EUR")
+    ['  ads: CAC EUR 15.00 (120 won), LTV:CAC 2.0, paid back in month 4 (97 % sure within the horizon); \
+at most EUR 30.00 is earned back']
+    """
+    if "cac" not in table:
+        return []
+    told = []
+    for row in table[table["cac"].notna()].to_dict("records"):
+        sure = f"{row['p_payback']:.0%} sure within the horizon".replace("%", " %")
+        told.append(
+            f"  {row['group']}: CAC {money(row['cac'], currency)} ({row['acquired']:,.0f} won), LTV:CAC "
+            f"{row['ltv_cac']:.1f}, paid back {row['payback']} ({sure}); at most "
+            f"{money(row['max_cac'], currency)} is earned back"
+        )
+    return told
+
+
+def plan_lines(table: pd.DataFrame, levels: tuple[float, ...], currency: str | None) -> list[str]:
+    """What planned newcomers will be worth, a line each period and group."""
+    if "planned_customers" not in table:
+        return []
+    told = []
+    for row in table[table["planned_customers"].notna()].to_dict("records"):
+        spans = "; ".join(
+            f"{label} % {money(row[f'planned_value-lo-{label}'], currency)} to "
+            f"{money(row[f'planned_value-hi-{label}'], currency)}"
+            for label in map(level_label, levels)
+        )
+        value = money(row["planned_value"], currency)
+        told.append(
+            f"  {row['period']} {row['group']}: {row['planned_customers']:,.0f} customers, {value} ({spans})"
+        )
+    return told
+
+
+def what_if_lines(changes: pd.DataFrame, currency: str | None) -> list[str]:
+    """The change of each scenario for a newcomer of all groups."""
+    low = next(str(name) for name in changes if str(name).startswith("change-lo-"))
+    told = []
+    for row in changes[(changes["group"] == "all") & (changes["change"] != 0.0)].to_dict("records"):
+        ends = f"{money(row[low], currency)} to {money(row[low.replace('lo', 'hi')], currency)}"
+        told.append(
+            f"  if {row['scenario']}: value {money(row['expected_value'], currency)}, "
+            f"{money(row['change'], currency)} more ({low[10:]} % {ends})"
+        )
     return told
 
 

@@ -113,6 +113,15 @@ def write_scores_page(
     write_text(scores_page(scores, portfolio, facts), path)
 
 
+def write_newcomers_page(
+    found: pd.DataFrame, values: Any, changes: pd.DataFrame | None, facts: Mapping[str, Any], path: Any
+) -> None:
+    """The page of newcomers."""
+    from forecast.reports.pages import newcomers_page
+
+    write_text(newcomers_page(found, values, changes, facts), path)
+
+
 def _with_days(table: pd.DataFrame) -> Any:
     """The table for writing: days as days, not as midnights."""
     found = pa.Table.from_pandas(table, preserve_index=False)
