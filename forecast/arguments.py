@@ -102,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_orders(history)
     history.add_argument("--out", metavar="DIR", help="write a page, summary.json and tables")
     history.add_argument("--by", metavar="COLUMN", help="also by this column of the first order")
+    history.add_argument("--spend", metavar="FILE", help="spent to win customers: period,[group],spend")
+    history.add_argument("--fiscal-year-start", type=int, default=1, metavar="MONTH", help="(default: 1)")
     _add_money(history)
     _add_output(history)
 

@@ -78,7 +78,10 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
     if o.command == "check":
         return pipeline.check(orders, as_of=o.as_of, rejects=o.rejects, out=o.out)
     if o.command == "history":
-        return pipeline.history(orders, as_of=o.as_of, margin=o.margin, by=o.by, out=o.out)
+        return pipeline.history(
+            orders, as_of=o.as_of, margin=o.margin, by=o.by, spend=o.spend,
+            fiscal_year_start=o.fiscal_year_start, out=o.out,
+        )  # fmt: skip
     if o.command == "fit":
         if progress is not None:
             progress("" if o.method == "nuts" else "fitting", 0, 0)  # the sampler has a bar of its own,

@@ -35,6 +35,7 @@ from forecast.reports.terminal import (
     board_lines,
     history_lines,
     model_lines,
+    observed_payback_lines,
     parameter_lines,
     portfolio_lines,
     span_line,
@@ -143,19 +144,32 @@ def check(orders: Orders, *, as_of: Any = None, rejects: Any = None, out: Any = 
 
 
 def history(
-    orders: Orders, *, as_of: Any = None, margin: float = 1.0, by: str | None = None, out: Any = None
+    orders: Orders,
+    *,
+    as_of: Any = None,
+    margin: float = 1.0,
+    by: str | None = None,
+    spend: Any = None,
+    fiscal_year_start: int = 1,
+    out: Any = None,
 ) -> Outcome:
-    """Historical CLV: formula, per customer, cohorts; the baseline."""
-    names = history_files(by)
+    """Historical CLV: formula, per customer, cohorts, payback; the baseline."""
+    names = history_files(by, spend is not None)
     folder = None if out is None else output_folder(out)
     if folder is not None:
-        protect([folder / name for name in names], orders.paths)
+        protect([folder / name for name in names], [*orders.paths, *([Path(spend)] if spend else [])])
     found = historical_clv(orders, as_of, margin=margin, by=by)
     notes = silence_notes(orders, as_of)
     summary = {**found.summary, "notes": notes}
-    lines = [*history_lines(summary, orders.currency), *noted(notes)]
+    lines = history_lines(summary, orders.currency)
+    payback = None
+    if spend is not None:
+        payback = found.payback(spend, fiscal_year_start=fiscal_year_start)
+        lines += observed_payback_lines(payback, orders.currency)
+        summary["payback"] = payback.to_dict("records")
+    lines += noted(notes)
     if folder is not None:
-        write_history(found, summary, folder, facts(orders))
+        write_history(found, summary, folder, facts(orders), payback)
         lines.append(f"Wrote {folder}/{', '.join(names)}")
     return Outcome(summary, lines)
 

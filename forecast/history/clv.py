@@ -11,6 +11,8 @@ import pandas as pd
 from forecast.errors import ArgumentError
 from forecast.history.cohorts import cohort_frame, cohort_label
 from forecast.history.metrics import DEFINITIONS, as_plain, metric_frame
+from forecast.history.payback import payback_frame
+from forecast.orders.plans import read_spend
 from forecast.periods import check_margin
 from forecast.summary.histories import Histories, OrderTable, check_orders, purchase_histories
 
@@ -159,3 +161,44 @@ class History:
             return None
         frame = metric_frame(self._orders, self._histories, self.as_of, self.margin, self._by)
         return frame.rename(columns={"group": self._by})
+
+    def payback(self, spend: Any, *, months: int = 24, fiscal_year_start: int = 1) -> pd.DataFrame:
+        """Whether customers who were bought have paid for themselves, as far as can be seen yet.
+
+        Parameters
+        ----------
+        spend : path or DataFrame
+            What was spent to win them, see :func:`forecast.orders.plans.read_spend`.
+        months : int
+            After which age a cost that is not earned back counts as not reached.
+        fiscal_year_start : int
+
+        Returns
+        -------
+        DataFrame
+            ``period, group, customers, spend, cac, months_observed, value_per_customer, value_to_cac,
+            payback, payback_month``; see :func:`forecast.history.payback.payback_frame`.
+
+        Raises
+        ------
+        ArgumentError
+            When a period begins after ``as_of``, or groups are given and no ``by`` was.
+        InputError
+            When the table cannot be read.
+
+        Examples
+        --------
+        >>> from forecast.datasets import cdnow
+        >>> from forecast.orders import read_orders
+        >>> spend = pd.DataFrame({"period": ["1997-01", "1997-02"], "spend": [30000, 60000]})
+        >>> found = historical_clv(read_orders(cdnow()), margin=0.5).payback(spend)
+        >>> found[["period", "customers", "cac", "payback", "payback_month"]].round(2)
+            period  customers    cac        payback  payback_month
+        0  1997-01        781  38.41      paid back           10.0
+        1  1997-02        857  70.01  not known yet            NaN
+        """
+        table = read_spend(spend, self._by, fiscal_year_start)
+        return payback_frame(
+            self._orders, self._histories, table, as_of=self.as_of, margin=self.margin, by=self._by,
+            months=months,
+        )  # fmt: skip

@@ -44,6 +44,7 @@ from forecast.reports.sections_shop import (
     history_section,
     in_short,
     model_section,
+    payback_section,
     reconciliation_section,
 )
 from forecast.reports.wording import NONE, count, day, plain
@@ -162,7 +163,13 @@ def demo_page(
     )
 
 
-def history_page(history: History, facts: Mapping[str, Any], *, title: str = "Historical CLV") -> str:
+def history_page(
+    history: History,
+    facts: Mapping[str, Any],
+    *,
+    title: str = "Historical CLV",
+    payback: pd.DataFrame | None = None,
+) -> str:
     """What customers have been worth: numbers with definitions, and cohorts.
 
     Parameters
@@ -171,18 +178,21 @@ def history_page(history: History, facts: Mapping[str, Any], *, title: str = "Hi
     facts : mapping
         As for `backtest_page`.
     title : str
+    payback : DataFrame, optional
+        As from ``History.payback``.
 
     Returns
     -------
     str
         HTML.
     """
+    more = [] if payback is None else [payback_section(payback)]
     return html_page(
         title,
         deck="What customers have been worth so far: the baseline of every forecast.",
         keys=history_keys(history),
         facts=dict(facts),
-        sections=[history_section(history)],
+        sections=[history_section(history), *more],
     )
 
 

@@ -116,6 +116,22 @@ def history_section(history: History) -> Section:
     return Section("history", "What customers have been worth", [numbers, Gallery(shown)])
 
 
+def payback_section(payback: pd.DataFrame) -> Section:
+    """What customers cost who were bought, and what they brought so far."""
+    shown = payback.assign(payback=payback["payback"].fillna("nobody was won"))
+    note = (
+        "Months are of age, 30.44 days each, and only an age counts that all customers of the row have "
+        "reached. \u201cNot reached\u201d is known; \u201cnot known yet\u201d is too young to tell."
+    )
+    columns = {
+        "period": ("Period", plain), "group": ("Group", plain), "customers": ("Won", count),
+        "spend": ("Spend", money), "cac": ("Cost of one", money),
+        "value_per_customer": ("Brought by one", money), "months_observed": ("Months seen", count),
+        "payback": ("Paid back", plain), "payback_month": ("In month", count),
+    }  # fmt: skip
+    return Section("payback", "Paid back?", [table(shown, "Customers who were bought", columns, note=note)])
+
+
 def _cell(value: Any, unit: str) -> str:
     if missing(value):
         return NONE

@@ -159,6 +159,32 @@ at most EUR 30.00 is earned back']
     return told
 
 
+def observed_payback_lines(payback: pd.DataFrame, currency: str | None) -> list[str]:
+    """What was paid back so far, a line each period and group.
+
+    Examples
+    --------
+    >>> row = {"period": "2026Q1", "group": "ads", "customers": 120, "cac": 15.0, "months_observed": 4,
+    ...        "value_per_customer": 12.0, "payback": "not known yet", "payback_month": np.nan}
+    >>> observed_payback_lines(pd.DataFrame([row]), "EUR")
+    ['  2026Q1 ads: 120 won at EUR 15.00 each; EUR 12.00 back after 4 months: not known yet']
+    """
+    told = []
+    for row in payback.to_dict("records"):
+        head = f"  {row['period']} {row['group']}: {row['customers']:,} won"
+        if not row["customers"]:
+            told.append(head)
+            continue
+        month = row["payback_month"]
+        status = row["payback"] + (f" in month {month:.0f}" if month == month else "")
+        back = money(row["value_per_customer"], currency)
+        told.append(
+            f"{head} at {money(row['cac'], currency)} each; {back} back after {row['months_observed']} months: "
+            f"{status}"
+        )
+    return told
+
+
 def plan_lines(table: pd.DataFrame, levels: tuple[float, ...], currency: str | None) -> list[str]:
     """What planned newcomers will be worth, a line each period and group."""
     if "planned_customers" not in table:

@@ -32,7 +32,7 @@ def is_page(path: Any) -> bool:
     return str(path).lower().endswith((".html", ".htm"))
 
 
-def history_files(by: str | None) -> tuple[str, ...]:
+def history_files(by: str | None, spend: bool = False) -> tuple[str, ...]:
     """Names of what `write_history` writes.
 
     Examples
@@ -40,10 +40,17 @@ def history_files(by: str | None) -> tuple[str, ...]:
     >>> history_files("channel")[-1]
     'by.parquet'
     """
-    return HISTORY_FILES if by is None else (*HISTORY_FILES, "by.parquet")
+    more = [name for name, wanted in (("by.parquet", by is not None), ("payback.parquet", spend)) if wanted]
+    return (*HISTORY_FILES, *more)
 
 
-def write_history(found: History, summary: Mapping[str, Any], folder: Path, facts: Mapping[str, Any]) -> None:
+def write_history(
+    found: History,
+    summary: Mapping[str, Any],
+    folder: Path,
+    facts: Mapping[str, Any],
+    payback: pd.DataFrame | None = None,
+) -> None:
     """The summary, the tables and the page."""
     from forecast.reports.pages import history_page
 
@@ -52,7 +59,9 @@ def write_history(found: History, summary: Mapping[str, Any], folder: Path, fact
     write_table(found.cohorts, folder / "cohorts.parquet")
     if found.by is not None:
         write_table(found.by, folder / "by.parquet")
-    write_text(history_page(found, facts), folder / "history.html")
+    if payback is not None:
+        write_table(payback, folder / "payback.parquet")
+    write_text(history_page(found, facts, payback=payback), folder / "history.html")
 
 
 def write_backtest(found: Backtest, folder: Path, facts: Mapping[str, Any]) -> None:
