@@ -178,10 +178,8 @@ def observed_payback_lines(payback: pd.DataFrame, currency: str | None) -> list[
         month = row["payback_month"]
         status = row["payback"] + (f" in month {month:.0f}" if month == month else "")
         back = money(row["value_per_customer"], currency)
-        told.append(
-            f"{head} at {money(row['cac'], currency)} each; {back} back after {row['months_observed']} months: "
-            f"{status}"
-        )
+        after = f"after {row['months_observed']} months"
+        told.append(f"{head} at {money(row['cac'], currency)} each; {back} back {after}: {status}")
     return told
 
 
