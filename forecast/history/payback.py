@@ -58,7 +58,8 @@ def payback_frame(
     DataFrame
         :data:`PAYBACK_COLUMNS`, a row a line of the spend table. Ages are months of 30.44 days since the
         first order; ``months_observed`` is the age that all customers of the row have reached by
-        ``as_of``, and ``value_per_customer`` is of that age. ``payback`` is ``paid back`` (by the end of ``payback_month``),
+        ``as_of``, and ``value_per_customer`` is of that age. ``payback`` is ``paid back`` (by the end of
+        ``payback_month``),
         ``not reached`` (in ``months``), or ``not known yet``: too young to tell. NaN where nobody was won.
 
     Raises
