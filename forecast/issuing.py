@@ -277,13 +277,17 @@ def _each(
 ) -> pd.DataFrame:  # fmt: skip
     """A row a customer and quarter; expectations of later quarters are differences of exact ones."""
     parts = []
-    before: dict[str, Any] = {"expected_purchases": 0.0, "expected_value": 0.0}
-    for k, (period, end) in enumerate(zip(periods, _ends(periods), strict=True)):
-        found = predict_customers(model.clv, customers, days=float(end), margin=margin)
+    taught, start, before = model.clv.calibration, 0.0, np.zeros(len(frame))
+    for k, (period, end) in enumerate(zip(periods, _ends(periods).tolist(), strict=True)):
+        found = predict_customers(model.clv, customers, days=end)
         part: dict[str, Any] = {"customer_id": frame["customer_id"].to_numpy(), "quarter": period.label}
-        for name in before:
-            if name in found:
-                part[name], before[name] = found[name] - before[name], found[name]
+        part["expected_purchases"] = found["expected_purchases"] - before
+        if "expected_value" in found:
+            # The level of spend is that of the quarter, not of all time until its end.
+            level = taught.spend_level(start, end) / taught.spend_level(0.0, end)
+            worth = found["expected_purchase_value"] * (level * model.clv.paid_share * margin)
+            part["expected_value"] = part["expected_purchases"] * worth
+        start, before = end, found["expected_purchases"]
         part["p_purchase"] = found["p_purchase"] if k == 0 else np.full(len(frame), np.nan)
         parts.append(pd.DataFrame(part).assign(**{str(name): groups[name].to_numpy() for name in groups}))
     return pd.concat(parts, ignore_index=True)

@@ -161,7 +161,7 @@ def simulate_newcomers(
     pairs = kinds.customers.pairs(fitted)
     sets = parameter_sets(model, draws, seed)
     own, *streams = np.random.SeedSequence([seed, 5_309]).spawn(len(sets) + 1)
-    factors = first.factors(np.random.default_rng(own), len(sets))
+    factors = first.factors(np.random.default_rng(own), draws)
     days = [np.cumsum(share) for share in arrivals.days]
     starts = ends - [window.days for window in arrivals.windows]
     spend_levels = spend_levels_in(model, ends.tolist())
@@ -213,7 +213,7 @@ def simulate_newcomers(
             add("active", customer[again], in_window[again], np.ones(int(again.sum())))
             if model.spend is not None:
                 line = kinds.line[kind]
-                value = first.draw(rng, line) * factors[number][line]
+                value = first.draw(rng, line) * factors[column][line]
                 add("value", everyone, cohort, margin * value)
                 paid = repeats if model.paid_share >= 1.0 else rng.binomial(repeats, model.paid_share)
                 p, q, gamma = (v[kind] for v in spend)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -119,7 +118,8 @@ def value_by_age(
     discount = (1.0 + discount_rate) ** (-middle / DAYS_PER_YEAR)
 
     taught = model.calibration
-    spend_levels = np.array([taught.spend_level(a, b) for a, b in pairwise(ages.tolist())])
+    # The mean level until an age, as the table of newcomers has it at the horizon.
+    spend_levels = np.array([taught.spend_level(0.0, age) for age in ages[1:].tolist()])
 
     def worth(index: int, spend: np.ndarray, level: float = 1.0, factor: Any = 1.0) -> np.ndarray:
         """One curve a line, shape (months + 1, lines)."""
@@ -130,7 +130,7 @@ def value_by_age(
         until = np.zeros((len(time), len(stays)))
         for k, end in enumerate(time[1:] * level, 1):
             until[k] = stays * fitted.spec.formulas.PROCESS.expectation(*live, end)[lines.pairs.index]
-        repeats = np.cumsum(np.diff(until, axis=0) * (discount * spend_levels)[:, None], axis=0)
+        repeats = np.cumsum(np.diff(until, axis=0) * discount[:, None], axis=0) * spend_levels[:, None]
         grown = np.concatenate([np.zeros((1, len(stays))), repeats]) * spend * model.paid_share
         curve: np.ndarray = margin * (first.mean * factor + grown)
         return curve
