@@ -225,15 +225,16 @@ def acquired_in(kept: Mapping[str, Any] | None, spend: pd.DataFrame) -> pd.DataF
                     advice="Give spend of whole months that the model knows to their end.",
                 )
         covered[str(name)] = set(present.index)
-    rows = []
-    for name in groups:
-        of_group = counts.get(name, {})
-        rows.append((name, sum(of_group.get(month, 0) for month in covered[name]),
-                     float(spend.loc[spend["group"] == name, "spend"].sum())))  # fmt: skip
+    every = set().union(*covered.values())
+
+    def won_in(name: str, months_of: set[pd.Period]) -> int:
+        of = counts.values() if name == "all" else [counts[name]]
+        return sum(of_group.get(month, 0) for of_group in of for month in months_of)
+
+    totals = spend.groupby("group")["spend"].sum()
+    rows = [(name, won_in(name, covered[name]), float(totals[name])) for name in groups]
     if "all" not in groups:
-        every = set().union(*covered.values())
-        whole = sum(of_group.get(month, 0) for of_group in counts.values() for month in every)
-        rows.insert(0, ("all", whole, float(spend["spend"].sum())))
+        rows.insert(0, ("all", won_in("all", every), float(spend["spend"].sum())))
     return pd.DataFrame(rows, columns=["group", "acquired", "spend"])
 
 
