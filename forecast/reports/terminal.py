@@ -10,7 +10,7 @@ import pandas as pd
 
 from forecast.evaluation.backtest import Backtest
 from forecast.periods import Period, level_label
-from forecast.reports.wording import NONE, listed, missing
+from forecast.reports.wording import NONE, chance, listed, missing
 
 NOTHING_TO_COMPARE = "no purchases after the cuts; nothing to compare"
 
@@ -150,7 +150,7 @@ at most EUR 30.00 is earned back']
         return []
     told = []
     for row in table[table["cac"].notna()].to_dict("records"):
-        sure = f"{row['p_payback']:.0%} sure within the horizon".replace("%", " %")
+        sure = f"{chance(row['p_payback'])} sure within the horizon"
         told.append(
             f"  {row['group']}: CAC {money(row['cac'], currency)} ({row['acquired']:,.0f} won), LTV:CAC "
             f"{row['ltv_cac']:.1f}, paid back {row['payback']} ({sure}); at most "
