@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior accuracy clean
+.PHONY: demo test test-newer lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior bench-replay accuracy clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -51,6 +51,10 @@ bench-calibration: $(VENV)/.tested
 
 bench-posterior: $(VENV)/.tested
 	$(BIN)/python benchmarks/posterior.py
+
+# CLV_BENCH_DATA as for accuracy.
+bench-replay: $(VENV)/.tested
+	$(BIN)/python benchmarks/replay.py
 
 # CLV_BENCH_DATA names a folder of further order logs in Parquet.
 accuracy: $(VENV)/.tested

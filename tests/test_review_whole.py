@@ -212,7 +212,13 @@ def test_the_shell_does_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[
         == 0
     )
     text = page.read_text()
-    for words in ("Cost and payback", "What if", "retention +5", "Planned newcomers", "data:image"):
+    for words in (
+        "Cost and payback",
+        "What if",
+        "retention +5",
+        "What the planned newcomers are worth",
+        "data:image",
+    ):
         assert words in text, words
     capsys.readouterr()
     assert main([*common, "--what-if", "orders=1", "--json", "--out", str(tmp_path / "w.parquet")]) == 0
