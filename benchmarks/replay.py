@@ -132,9 +132,9 @@ def main() -> None:
         "# Quarters issued and settled", "",
         f"{given.date}; clv-forecast {metadata.version('clv-forecast')}; written by `make bench-replay`.", "",
         "At each quarter's end, from half a year of history on, `forecast.fit` with its defaults, "
-        "`forecast.issue` and, a quarter later, `forecast.compare`. Arrivals of new customers are expected as "
-        "in the same days of earlier years, moved half-way to the last quarter; CDNOW is a cohort that nobody "
-        "joins. The goal (A9) is an error of the whole quarter within 12 %.", "",
+        "`forecast.issue` and, a quarter later, `forecast.compare`. Arrivals of new customers are "
+        "expected as in the same days of earlier years, moved half-way to the last quarter; CDNOW is a "
+        "cohort that nobody joins. The goal (A9) is an error of the whole quarter within 12 %.", "",
         *table, "", "![Track records](REPLAY.png)", "",
         *(line for name, record in records.items() for line in quarters(record, name)),
     ]  # fmt: skip
