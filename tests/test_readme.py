@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
 def test_every_command_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     commands = [line for block in blocks("sh") for line in block.splitlines() if line]
-    assert len(commands) == 10
+    assert len(commands) == 11
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "forecast"
