@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         return reviewing.issue_forecast(
             orders, o.model, models=o.models, ledger=o.ledger, quarters=o.quarters, as_of=o.as_of,
             plan=o.plan, by=o.by, level=o.level, margin=o.margin, fiscal_year_start=o.fiscal_year_start,
-            supersedes=o.supersedes, seed=o.seed,
+            supersedes=o.supersedes, seed=o.seed, progress=progress,
         )  # fmt: skip
     if o.command == "compare":
         from forecast import reviewing

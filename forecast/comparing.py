@@ -12,11 +12,12 @@ import pandas as pd
 from forecast.errors import ArgumentError, StoreError
 from forecast.evaluation.drift import drift_table
 from forecast.evaluation.settle import TARGETS, bridge, deciles, relative_error, settle_lines
-from forecast.issuing import NEW, POLICY
+from forecast.issuing import POLICY
 from forecast.periods import quarter_of
 from forecast.store.ledger import Issue, append_settlement, list_issues, read_settlements
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.histories import check_orders
+from forecast.totals import NEW
 
 MATURE_AFTER = 30  # days in which refunds of a quarter still arrive
 KEYS = ("scope", "group", "target")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -22,25 +22,15 @@ from forecast.model import Model
 from forecast.orders.plans import WHOLE, read_plan
 from forecast.periods import Period, check_levels, check_seed, horizon_periods, quarter_of
 from forecast.predict import Customers, predict_customers
-from forecast.predict.acquisition import Acquired, Kinds, recent_newcomers, simulate_newcomers
+from forecast.predict.acquisition import Kinds, recent_newcomers, simulate_newcomers
 from forecast.predict.arrivals import Arrivals, Window, planned_arrivals, usual_arrivals
 from forecast.predict.windows import simulate_windows
 from forecast.store.ledger import Issue, list_issues, write_issue
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.first_orders import FirstOrders, describe_first_orders
+from forecast.totals import combinations, of_period, total_lines, with_newcomers
 
-TOTALS = (
-    "origin_date",
-    "target_end_date",
-    "target",
-    "scope",
-    "group",
-    "output_type",
-    "output_type_id",
-    "value",
-)
 POLICY = ("currency", "timezone", "value_policy", "zero_value", "dialect")
-NEW = "new"  # the class of customers won after ``as_of``
 CLOSED = "none"  # the plan of a cohort that nobody joins
 
 
@@ -59,6 +49,7 @@ def issue(
     supersedes: str | None = None,
     draws: int = 1000,
     seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Issue:
     """Forecast the quarters ahead, known customers and those to be won, and freeze it in the ledger.
 
@@ -87,15 +78,17 @@ def issue(
     supersedes : str, optional
         Id of the forecast of the same ``as_of`` that this one corrects.
     draws, seed : int
+    progress : callable, optional
+        Called with what is done, how many and of how many.
 
     Returns
     -------
     Issue
         ``issue.table("customers")``: a row a known customer and quarter, ``customer_id, quarter,
         expected_purchases, expected_value, p_purchase`` (of the first period alone) and the groups;
-        ``issue.table("totals")``: :data:`TOTALS`. Scope ``total`` has the groups ``all``, ``known`` and
-        ``new``; ``mean`` lines of every scope add up to ``all``, customers to ``known``. Targets are
-        ``purchases, active, value`` and ``acquired`` (customers won in the quarter);
+        ``issue.table("totals")``: :data:`forecast.totals.TOTALS`. Scope ``total`` has the groups ``all``,
+        ``known`` and ``new``; ``mean`` lines of every scope add up to ``all``, customers to ``known``.
+        Targets are ``purchases, active, value`` and ``acquired`` (customers won in the quarter);
         ``issue.table("cohorts")``: cumulative value per customer by age, observed and projected, see
         :func:`forecast.cohorts.cohort_curves`.
 
@@ -135,9 +128,16 @@ def issue(
     groups = _groups(frame, by, fiscal_year_start)
     customers = Customers.from_frame(frame, model.clv)
     each = _each(model, customers, frame, groups, periods, margin)
-    codes, combined = _combined(groups)
+    codes, combined = combinations(groups)
     drawn = simulate_windows(
-        model.clv, customers, _ends(periods).tolist(), groups=codes, margin=margin, draws=draws, seed=seed
+        model.clv,
+        customers,
+        _ends(periods).tolist(),
+        groups=codes,
+        margin=margin,
+        draws=draws,
+        seed=seed,
+        progress=progress,
     )
     recent = recent_newcomers(frame, day)
     kept = describe_first_orders(
@@ -145,10 +145,10 @@ def issue(
     )
     kinds = Kinds.of(model.clv, arrivals, FirstOrders.from_dict(kept), recent, by, day, seed)
     won = simulate_newcomers(model.clv, arrivals, kinds, margin=margin, draws=draws, seed=seed)
-    cells = _with_newcomers(combined, arrivals, by, fiscal_year_start)
-    said = [_of_period(k, period, each, combined, drawn, won) for k, period in enumerate(periods)]
+    cells = with_newcomers(combined, arrivals, by, fiscal_year_start)
+    said = [of_period(k, period, each, combined, drawn, won) for k, period in enumerate(periods)]
     totals = pd.concat(
-        [_lines(day, period, cells, *own, levels) for period, own in zip(periods, said, strict=True)],
+        [total_lines(day, period, cells, *own, levels) for period, own in zip(periods, said, strict=True)],
         ignore_index=True,
     )
     tables = {"customers": each, "totals": totals}
@@ -264,13 +264,6 @@ def _groups(frame: pd.DataFrame, by: str | None, fiscal_year_start: int) -> pd.D
     return pd.DataFrame(found)
 
 
-def _combined(groups: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
-    """One code for each combination of groups that there is, so that one set of draws serves all scopes."""
-    names = [str(name) for name in groups]
-    codes = groups.groupby(names, sort=True).ngroup().to_numpy()
-    return codes, groups.drop_duplicates().sort_values(names).reset_index(drop=True)
-
-
 def _each(
     model: Model, customers: Customers, frame: pd.DataFrame, groups: pd.DataFrame, periods: Sequence[Period],
     margin: float,
@@ -291,76 +284,6 @@ def _each(
         part["p_purchase"] = found["p_purchase"] if k == 0 else np.full(len(frame), np.nan)
         parts.append(pd.DataFrame(part).assign(**{str(name): groups[name].to_numpy() for name in groups}))
     return pd.concat(parts, ignore_index=True)
-
-
-def _with_newcomers(
-    combined: pd.DataFrame, arrivals: Arrivals, by: str | None, fiscal_year_start: int
-) -> pd.DataFrame:
-    """Cells of the forecast: combinations of known customers' groups, then cohorts and groups to be won."""
-    rows: list[dict[str, Any]] = []
-    for window in arrivals.windows:
-        cohort = quarter_of(window.start, fiscal_year_start).label
-        rows += [
-            {"cohort": cohort, "repeat_purchases": NEW, "begins": window.start, **({by: group} if by else {})}
-            for group in arrivals.groups
-        ]
-    known = combined.assign(who="known", begins=dt.date.min)
-    return pd.concat([known, pd.DataFrame(rows).assign(who=NEW)], ignore_index=True)
-
-
-def _of_period(
-    place: int, period: Period, each: pd.DataFrame, combined: pd.DataFrame, drawn: dict[str, np.ndarray],
-    won: Acquired,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:  # fmt: skip
-    """Means and draws of a quarter, cell by cell."""
-    own = each[each["quarter"] == period.label]
-    sums = own.groupby([str(name) for name in combined], sort=False)
-    exact = {"purchases": "expected_purchases", "value": "expected_value", "active": "p_purchase"}
-    means, draws = {}, {}
-    index = pd.MultiIndex.from_frame(combined)
-    for target, all_new in won.draws.items():
-        new = all_new[place].reshape(-1, all_new.shape[-1])
-        old = drawn[target][place] if target in drawn else np.zeros((len(combined), new.shape[1]))
-        draws[target] = np.concatenate([old, new])
-        found = draws[target].mean(axis=1)
-        # Who buys in a later quarter has no closed form: there it is the mean of the draws.
-        if target in won.mean:
-            found[len(old) :] = won.mean[target][place].ravel()
-        if target in ("purchases", "value") or (target == "active" and place == 0):
-            found[: len(old)] = sums[exact[target]].sum().reindex(index).to_numpy()
-        if target == "active" and place == 0:
-            found[len(old) :] = won.mean["acquired"][0].ravel()
-        means[target] = found
-    return means, draws
-
-
-def _lines(
-    day: dt.date, period: Period, cells: pd.DataFrame, means: dict[str, np.ndarray],
-    draws: dict[str, np.ndarray], levels: tuple[float, ...],
-) -> pd.DataFrame:  # fmt: skip
-    """Totals of a quarter: the whole and its two parts, then every scope's groups."""
-    rows: list[tuple[Any, ...]] = []
-    shares = sorted({share for level in levels for share in (0.5 - level / 200.0, 0.5 + level / 200.0)})
-    whole = [("total", name, own) for name, own in (
-        ("all", np.ones(len(cells), bool)), ("known", (cells["who"] == "known").to_numpy()),
-        (NEW, (cells["who"] == NEW).to_numpy()),
-    )]  # fmt: skip
-    # A cohort that begins after the quarter has no line in it.
-    cells = cells.assign(cohort=cells["cohort"].where(cells["begins"] <= period.end, ""))
-    for scope in [str(name) for name in cells if name not in ("who", "begins")]:
-        whole += [
-            (scope, group, (cells[scope] == group).to_numpy()) for group in sorted(set(cells[scope]) - {""})
-        ]
-    for scope, group, own in whole:
-        for target, drawn in draws.items():
-            sums = drawn[own].sum(axis=0)
-            head = (day, period.end, target, scope, group)
-            if target == "acquired" and group == "known":
-                continue
-            rows.append((*head, "mean", np.nan, float(means[target][own].sum())))
-            rows += [(*head, "quantile", share, float(np.quantile(sums, share))) for share in shares]
-    found = pd.DataFrame(rows, columns=list(TOTALS))
-    return found.assign(**{name: pd.to_datetime(found[name]) for name in TOTALS[:2]})
 
 
 def _cohorts(

@@ -21,7 +21,7 @@ FLOORS = [
     {"predict"},
     {"evaluation", "store"},
     {"activation", "card"},
-    {"model", "estimating", "cohorts"},
+    {"model", "estimating", "cohorts", "totals"},
     {"training", "issuing", "reports", "estimators", "interop", "datasets"},
     {"comparing"},
     {"pipeline"},

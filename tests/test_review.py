@@ -14,9 +14,10 @@ import forecast
 from forecast.cli import main
 from forecast.comparing import compare, track_record
 from forecast.errors import ArgumentError, StoreError
-from forecast.issuing import TOTALS, issue
+from forecast.issuing import issue
 from forecast.reviewing import COMPARE_FILES
 from forecast.store.ledger import list_issues, read_settlements
+from forecast.totals import TOTALS
 
 ENDS = ("1997-09-30", "1997-12-31", "1998-03-31")
 

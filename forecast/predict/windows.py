@@ -7,7 +7,7 @@ through all windows at once, so that sums over windows, groups and targets hold 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -34,8 +34,8 @@ def parameter_sets(model: ClvModel, draws: int, seed: int) -> list[ParameterSet]
     """Which parameters each joint draw has: the same for known customers and newcomers, so both add up."""
     purchases, _ = model.purchases.thinned(min(draws, PARAMETER_DRAWS))
     spends = np.zeros(1, int) if model.spend is None else model.spend.thinned(len(purchases))[0]
-    # An unsure level is drawn anew for each set, so there are as many sets as may be.
-    size = min(draws, PARAMETER_DRAWS) if model.calibration.unsure else len(purchases)
+    # A level is drawn anew for each set, and sets share out the work: so there are as many as may be.
+    size = min(draws, PARAMETER_DRAWS)
     levels, worth = model.calibration.draw_levels(size, seed), model.calibration.draw_spend_levels(size, seed)
     return [
         ParameterSet(
@@ -64,6 +64,7 @@ def simulate_windows(
     margin: float = 1.0,
     draws: int = 1000,
     seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Joint draws of totals in the windows ``(0, ends[0]], (ends[0], ends[1]], …`` after ``as_of``.
 
@@ -79,6 +80,8 @@ def simulate_windows(
     draws : int
     seed : int
         Every draw of the parameters has its own stream, so thread count cannot change a number.
+    progress : callable, optional
+        Called with what is done, how many and of how many.
 
     Returns
     -------
@@ -149,4 +152,6 @@ def simulate_windows(
         for number, found in enumerate(pool.map(run, range(len(sets)))):
             for k, name in enumerate(kept):
                 totals[name][..., sets[number].columns] = found[k]
+            if progress is not None:
+                progress("quarters simulated", number + 1, len(sets))
     return totals
