@@ -15,6 +15,13 @@ STEP = 365.25 / YEAR  # days that share one level
 _QUARTER = 6
 
 
+def _of(levels: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Levels of steps ahead: beyond the last the last year repeats."""
+    last = len(levels)
+    found: np.ndarray = levels[np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)]
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Corrections learned at earlier origins and applied to the future only.
@@ -73,7 +80,7 @@ class Calibration:
                 return float(clock(np.array([days]))[0] * self.levels[0])
             steps = np.arange(max(int(np.ceil(days / STEP)), 1))
             ends = np.minimum(STEP * (steps + 1.0), days)
-            return float(self._level_of(steps) @ np.diff(clock(ends), prepend=0.0))
+            return float(_of(self.levels, steps) @ np.diff(clock(ends), prepend=0.0))
 
         return time
 
@@ -92,13 +99,8 @@ class Calibration:
         edges = STEP * np.arange(1.0, int(days / STEP) + 1.0)
         knots = np.union1d(ends, edges)
         steps = np.searchsorted(edges, knots[1:], side="left")
-        passed = np.cumsum(self._level_of(steps) * np.diff(clock(knots)))
+        passed = np.cumsum(_of(self.levels, steps) * np.diff(clock(knots)))
         return np.concatenate([[0.0], passed])[np.searchsorted(knots, ends)]
-
-    def _level_of(self, steps: np.ndarray) -> np.ndarray:
-        """Levels of steps ahead: beyond the last the last year repeats."""
-        last = len(self.levels)
-        return self.levels[np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)]
 
     @property
     def warps(self) -> bool:
@@ -134,9 +136,7 @@ class Calibration:
             return float(self.spend_levels[0])
         steps = np.arange(max(int(np.ceil(until / STEP)), 1))
         begins, ends = np.maximum(STEP * steps, after), np.minimum(STEP * (steps + 1.0), until)
-        last = len(self.spend_levels)
-        of = np.where(steps < last, steps, last - YEAR + (steps - last) % YEAR)
-        return float(self.spend_levels[of] @ np.maximum(ends - begins, 0.0) / (until - after))
+        return float(_of(self.spend_levels, steps) @ np.maximum(ends - begins, 0.0) / (until - after))
 
     def draw_levels(self, size: int, seed: int) -> np.ndarray:
         """Factors with mean 1 for joint draws of totals; all 1 where the level is sure."""
