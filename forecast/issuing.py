@@ -28,6 +28,7 @@ from forecast.predict.windows import simulate_windows
 from forecast.store.ledger import Issue, list_issues, write_issue
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.first_orders import FirstOrders, describe_first_orders
+from forecast.summary.histories import DERIVED
 from forecast.totals import combinations, of_period, total_lines, with_newcomers
 
 POLICY = ("currency", "timezone", "value_policy", "zero_value", "dialect")
@@ -115,6 +116,10 @@ def issue(
     """
     if model.name is None:
         raise ArgumentError("the model is not saved", advice='Save it first: model.save("models/shop").')
+    if by in DERIVED:
+        raise ArgumentError(
+            f"{by} has lines already: those of scope cohort", advice="Choose a column of the orders."
+        )
     model.check(orders)
     levels, seed = check_levels(level), check_seed(seed)
     histories = purchase_histories(orders, as_of, model.columns((by,) if by else ()))

@@ -146,6 +146,8 @@ def test_plans_of_the_whole_and_of_groups(replay: RUN, tmp_path: Path) -> None:
         new("x", whole.head(2))
     with pytest.raises(InputError, match=r"the file does not exist, in .*plan\.csv"):
         new("x", tmp_path / "plan.csv")
+    with pytest.raises(ArgumentError, match="first_quarter has lines already: those of scope cohort"):
+        new("x", None, by="first_quarter")
     assert not (tmp_path / "x").exists()
 
 

@@ -18,6 +18,11 @@ from forecast.errors import ArgumentError, InputError
 from forecast.periods import parse_day
 
 MONEY = "DECIMAL(38, 6)"
+# What can be grouped by beside the columns of the orders: it follows from the first purchase's day.
+DERIVED = {
+    "first_quarter": "strftime(first_purchase, '%Y') || 'Q' || quarter(first_purchase)",
+    "first_month": "strftime(first_purchase, '%Y-%m')",
+}
 _numbers = itertools.count(1)
 
 
@@ -94,9 +99,10 @@ def by_columns(orders: OrderTable, by: str | Sequence[str] | None) -> tuple[str,
     described = orders.connection.execute(f"DESCRIBE {orders.table}").fetchall()
     present = [column[0] for column in described]
     for name in names:
-        if name not in present:
+        if name not in present and name not in DERIVED:
             raise ArgumentError(
-                f"there is no column {name!r} to group by", advice=f"Columns: {', '.join(present)}."
+                f"there is no column {name!r} to group by",
+                advice=f"Columns: {', '.join(present)}; and {', '.join(DERIVED)}.",
             )
         if name in COLUMNS or names.count(name) > 1:
             raise ArgumentError(f"column {name!r} cannot group", advice="Choose one other column, once.")
@@ -141,7 +147,8 @@ def purchase_histories(
         Last day that counts, inclusive; the latest order day when left out. A later day lets customers age.
     by : str or sequence of str
         Columns of the orders to keep, taken from the customer's first day (the smallest text where its
-        orders differ; ``"unknown"`` where there is none).
+        orders differ; ``"unknown"`` where there is none); also ``first_quarter`` and ``first_month``, of the
+        first purchase.
 
     Returns
     -------
@@ -171,8 +178,10 @@ def purchase_histories(
     day = resolve_as_of(orders, as_of)
     names = by_columns(orders, by)
     table = f"histories_{next(_numbers)}"
-    inner = purchases_sql(orders.table, day, names)
-    groups = [ident("by:" + name) for name in names]
+    present = {column[0] for column in orders.connection.execute(f"DESCRIBE {orders.table}").fetchall()}
+    stored = [name for name in names if name in present]
+    inner = purchases_sql(orders.table, day, stored)
+    groups = [ident("by:" + name) for name in stored]
     firsts = "".join(f", arg_min(coalesce(nullif(trim({g}), ''), 'unknown'), day) AS {g}" for g in groups)
     grouped = (
         "SELECT customer_id, min(day) AS first_purchase, max(day) AS last_purchase, count(*) AS purchases, "
@@ -181,7 +190,9 @@ def purchase_histories(
         f"FROM ({inner}) GROUP BY customer_id"
     )
     # The first purchase is left out of the mean; purchases of value 0 say nothing about spend.
-    kept = "".join(f", {ident('by:' + name)} AS {ident(name)}" for name in names)
+    kept = "".join(
+        f", {ident('by:' + name) if name in stored else DERIVED[name]} AS {ident(name)}" for name in names
+    )
     orders.connection.execute(
         f"CREATE TEMP TABLE {table} AS SELECT customer_id, first_purchase, last_purchase, "
         "purchases - 1 AS frequency, CAST(last_purchase - first_purchase AS BIGINT) AS recency, "

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import forecast
 from forecast.errors import ArgumentError, InputError
 from forecast.orders import read_orders
 from forecast.summary import daily_purchases, holdout, new_customers, purchase_histories
@@ -312,3 +313,15 @@ def test_splitting_the_files_changes_nothing(orders, at):
     (left, one), (right, two) = outcome(frame), outcome(pieces)
     pd.testing.assert_frame_equal(left, right, check_exact=True)
     assert one == two
+
+
+def test_the_quarter_of_the_first_purchase_is_a_group(sample_orders: forecast.Orders) -> None:
+    found = forecast.purchase_histories(
+        sample_orders, "1997-12-31", ("first_quarter", "first_month")
+    ).to_frame()
+    assert set(found["first_quarter"]) == {"1997Q1"}
+    assert (found["first_month"] == found["first_purchase"].dt.strftime("%Y-%m")).all()
+    model = forecast.fit(sample_orders, "1997-12-31", purchases="bg-nbd", by="first_month")
+    assert model.newcomers()["group"].tolist() == ["all", "1997-01", "1997-02", "1997-03", "(any other)"]
+    with pytest.raises(ArgumentError, match=r"no column 'nothing' to group by.*first_quarter, first_month"):
+        forecast.purchase_histories(sample_orders, by="nothing")
