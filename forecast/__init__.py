@@ -36,6 +36,7 @@ _HOMES = {
     "track_record": "forecast.comparing",
     "drift": "forecast.comparing",
     "what_if": "forecast.acquiring",
+    "value_by_age": "forecast.acquiring",
     "Scenario": "forecast.predict.whatif",
     "Comparison": "forecast.comparing",
     "Issue": "forecast.store.ledger",
@@ -98,11 +99,12 @@ __all__ = [
     "read_orders",
     "sufficiency",
     "track_record",
+    "value_by_age",
     "what_if",
 ]
 
 if TYPE_CHECKING:
-    from forecast.acquiring import what_if
+    from forecast.acquiring import value_by_age, what_if
     from forecast.comparing import Comparison, compare, drift, track_record
     from forecast.datasets import cdnow
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError

@@ -11,7 +11,8 @@ from forecast.errors import ArgumentError
 from forecast.model import Model, load
 from forecast.periods import check_levels, horizon_days
 from forecast.pipeline import Outcome, noted
-from forecast.predict.payback import MONTH, value_by_age
+from forecast.predict import payback
+from forecast.predict.payback import MONTH, ValueByAge
 from forecast.predict.whatif import Scenario, read_scenario, what_if_table
 from forecast.reports.terminal import newcomer_lines, payback_lines, plan_lines, what_if_lines
 from forecast.reports.writing import is_page, write_newcomers_page
@@ -82,6 +83,51 @@ def what_if(
     )  # fmt: skip
 
 
+def value_by_age(
+    model: Model, horizon: Any = 365, *, margin: float = 1.0, discount_rate: float = 0.0, seed: int = 0
+) -> ValueByAge:
+    """What a newcomer has brought by the end of each month of age, for ``figures.value_by_age``.
+
+    Parameters
+    ----------
+    model : Model
+    horizon : int or str
+        Days after the first order.
+    margin, discount_rate : float
+        Shares; the rate is annual.
+    seed : int
+
+    Returns
+    -------
+    ValueByAge
+
+    Raises
+    ------
+    ArgumentError
+        When an option cannot be meant, the horizon holds no whole month, or the model knows no money.
+    InputError
+        As :meth:`forecast.Model.newcomers`.
+
+    Examples
+    --------
+    >>> import forecast
+    >>> orders = forecast.read_orders(forecast.cdnow(), currency="USD")
+    >>> model = forecast.fit(orders, as_of="1997-09-30", purchases="bg-nbd", method="mle")
+    >>> value_by_age(model).mean[[0, 1, 12], 0].round(2).tolist()
+    [32.99, 40.41, 83.87]
+    """
+    days = horizon_days(horizon, model.as_of)
+    months = int(days / MONTH + 0.01)
+    if months < 1:
+        raise ArgumentError(
+            f"the horizon of {days} days holds no whole month", advice="Give a horizon of 31 days or more."
+        )
+    return payback.value_by_age(
+        model.clv, model.provenance.get("first_orders"), as_of=model.as_of, months=months, days=days,
+        margin=margin, discount_rate=discount_rate, seed=seed,
+    )  # fmt: skip
+
+
 def newcomers(
     model: str,
     *,
@@ -126,10 +172,8 @@ def newcomers(
         values = None
         if own.spend is not None and days >= MONTH:
             values = value_by_age(
-                own.clv, own.provenance.get("first_orders"), as_of=own.as_of,
-                months=int(days / MONTH + 0.01), days=days, margin=margin,
-                discount_rate=options.get("discount_rate", 0.0), seed=seed,
-            )  # fmt: skip
+                own, days, margin=margin, discount_rate=options.get("discount_rate", 0.0), seed=seed
+            )
         write_newcomers_page(table, values, changes, facts, out)
     else:
         write_table(table, out)

@@ -14,6 +14,7 @@ from forecast.evaluation.drift import drift_table
 from forecast.evaluation.settle import TARGETS, bridge, deciles, relative_error, settle_lines
 from forecast.issuing import POLICY
 from forecast.periods import quarter_of
+from forecast.store.atomic import write_text
 from forecast.store.ledger import Issue, append_settlement, list_issues, read_settlements
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.histories import check_orders
@@ -44,6 +45,8 @@ class Comparison:
     mature : bool
         Whether the orders reach far enough past the quarter for its refunds to be in.
     notes : tuple of str
+    facts : dict
+        What forecast and actuals rest on, for the page.
     """
 
     quarter: str
@@ -52,6 +55,7 @@ class Comparison:
     cohorts: pd.DataFrame
     mature: bool
     notes: tuple[str, ...] = field(default=())
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.issue.forecast_id} with {self.quarter}: {self.sentence('value')}>"
@@ -70,6 +74,34 @@ class Comparison:
         inside = "inside" if own[f"hit-{level:g}"] else "outside"
         text = f"{own['forecast']:,.0f} forecast, {own['actual']:,.0f} came{off}"
         return f"{text}, {inside} the {level:g} % interval"
+
+    def content(self) -> dict[str, Any]:
+        """What stands on the page: this quarter, the ledger's track record and whether to fit again.
+
+        Raises
+        ------
+        StoreError
+            When a forecast or a settlement is damaged.
+        """
+        from forecast.reports.pages import review_content
+
+        ledger = self.issue.path.parents[1]
+        return review_content(
+            self.lines, track_record(ledger), quarter=self.quarter, facts=self.facts, cohorts=self.cohorts,
+            drift=drift(ledger), notes=self.notes,
+        )  # fmt: skip
+
+    def to_html(self, path: Any) -> Path:
+        """The review as one page, without scripts and without the network.
+
+        Raises
+        ------
+        StoreError
+            When a forecast or a settlement is damaged, or the disk refuses.
+        """
+        from forecast.reports.pages import html_page
+
+        return write_text(html_page(**self.content()), path)
 
 
 def compare(
@@ -146,7 +178,8 @@ def compare(
             f"{end + dt.timedelta(days=MATURE_AFTER)}; compare again then"
         )
     found = _with_first(found, issue, label)
-    comparison = Comparison(label, issue, found, _curves(issue, label, lines), mature, tuple(notes))
+    curves = _curves(issue, label, lines)
+    comparison = Comparison(label, issue, found, curves, mature, tuple(notes), _facts(issue, orders))
     if settle:
         kept = found.drop(columns="actual_first")
         append_settlement(issue, label, {
@@ -293,6 +326,21 @@ def _same_policy(orders: Any, issue: Issue) -> None:
             where=f"{issue.path}",
             advice="Read the orders as they were read then; forecasts of another policy are not comparable.",
         )
+
+
+def _facts(issue: Issue, orders: Any) -> dict[str, Any]:
+    return {
+        "forecast": issue.forecast_id,
+        "issued from": issue.as_of,
+        "model": issue.content["model"]["title"],
+        "known customers": issue.content["customers"],
+        "arrivals expected": issue.content["arrivals"]["source"],
+        "margin": issue.content["margin"],
+        "actuals known until": orders.last_day,
+        **{key: getattr(orders, key) for key in POLICY[:-1]},
+        "fingerprint": orders.fingerprint,
+        "hash of the forecast": issue.checksum,
+    }
 
 
 def _actual(orders: Any, issue: Issue, window: dict[str, Any], margin: float) -> pd.DataFrame:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from forecast.comparing import Comparison, compare, drift, track_record
+from forecast.comparing import compare, drift, track_record
 from forecast.evaluation.drift import advice
 from forecast.issuing import issue
 from forecast.model import load
 from forecast.orders import Orders
 from forecast.periods import check_seed
-from forecast.pipeline import Outcome, facts
+from forecast.pipeline import Outcome
 from forecast.reports.markdown import markdown_page
-from forecast.reports.pages import html_page, review_content
+from forecast.reports.pages import html_page
 from forecast.reports.sections_review import review_sentences
 from forecast.store.guarding import output_folder, protect
 from forecast.store.references import parse_reference
@@ -58,8 +58,7 @@ def compare_forecast(orders: Orders, *, out: Any, ledger: Any = "ledger", quarte
     files = [target] if folder is None else [folder / name for name in COMPARE_FILES]
     protect(files, orders.paths)
     found = compare(orders, ledger=ledger, quarter=quarter)
-    record, told = track_record(ledger), drift(ledger)
-    content = review(found, record, told, orders)
+    record, told, content = track_record(ledger), drift(ledger), found.content()
     pages = {".html": html_page, ".md": markdown_page}
     for file in files:
         page = pages.get(file.suffix.lower())
@@ -79,28 +78,3 @@ def compare_forecast(orders: Orders, *, out: Any, ledger: Any = "ledger", quarte
         "drift": told.to_dict("records"),
     }  # fmt: skip
     return Outcome(data, lines)
-
-
-def review(found: Comparison, record: Any, told: Any, orders: Orders) -> dict[str, Any]:
-    """What stands on the page of a comparison."""
-    own = facts(orders)
-    rests_on = {
-        "forecast": found.issue.forecast_id,
-        "issued from": found.issue.as_of,
-        "model": found.issue.content["model"]["title"],
-        "known customers": found.issue.content["customers"],
-        "arrivals expected": found.issue.content["arrivals"]["source"],
-        "margin": found.issue.content["margin"],
-        "actuals known until": own["last_day"],
-        **{key: own[key] for key in ("currency", "timezone", "value_policy", "zero_value", "fingerprint")},
-        "hash of the forecast": found.issue.checksum,
-    }
-    return review_content(
-        found.lines,
-        record,
-        quarter=found.quarter,
-        facts=rests_on,
-        cohorts=found.cohorts,
-        drift=told,
-        notes=found.notes,
-    )

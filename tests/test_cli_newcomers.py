@@ -104,3 +104,14 @@ def test_one_line_of_advice_and_nothing_written(
 def test_a_saved_model_is_not_overwritten(models: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(models, Path(models) / "shop" / "1" / "model.json")) == 1
     assert "inside a saved model" in capsys.readouterr().err
+
+
+def test_value_by_age_ends_where_the_table_does(models: str) -> None:
+    model = forecast.load(f"{models}/shop")
+    values = forecast.value_by_age(model, margin=0.5)
+    table = model.newcomers(margin=0.5).set_index("group")["expected_value"]
+    assert values.months[-1] == 12
+    for place, group in enumerate(values.groups):
+        assert values.mean[-1, place] == pytest.approx(table[group], rel=1e-6), group
+    with pytest.raises(forecast.ArgumentError, match="holds no whole month"):
+        forecast.value_by_age(model, 20)

@@ -220,6 +220,8 @@ def test_the_shell_issues_and_compares(tmp_path: Path, capsys: pytest.CaptureFix
     ):
         assert text in page or (text == "<svg" and "data:image" in page), text
     assert "<script" not in page
+    found = compare(forecast.read_orders(log, currency="USD"), ledger=ledger, quarter="1998Q1", settle=False)
+    assert found.to_html(tmp_path / "own.html").read_text() == page
     frame = pd.read_parquet(tmp_path / "review" / "comparison.parquet")
     expected = ["quarter", "scope", "group", "target", "forecast", "lo-80", "hi-80"]
     assert list(frame)[:7] == expected

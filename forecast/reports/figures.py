@@ -32,6 +32,8 @@ from forecast.reports.figures_history import (
     value_concentration,
     value_concentration_data,
 )
+from forecast.reports.figures_newcomers import value_by_age
+from forecast.reports.figures_review import bridge, bridge_data, cohort_projection, track_record
 from forecast.reports.figures_totals import (
     error_by_quarter,
     error_by_quarter_data,
@@ -44,10 +46,13 @@ from forecast.reports.figures_totals import (
 )
 
 __all__ = [
+    "bridge",
+    "bridge_data",
     "calibration_by_frequency",
     "calibration_by_frequency_data",
     "cohort_curves",
     "cohort_curves_data",
+    "cohort_projection",
     "decile_lift",
     "decile_lift_data",
     "error_by_quarter",
@@ -60,8 +65,10 @@ __all__ = [
     "reliability_data",
     "retention_heatmap",
     "retention_heatmap_data",
+    "track_record",
     "tracking",
     "tracking_data",
+    "value_by_age",
     "value_concentration",
     "value_concentration_data",
     "weekly",

@@ -235,3 +235,16 @@ def test_a_model_has_one_colour_whatever_is_done_with_it():
     found = looks(["mbg-nbd", "mbg-nbd+level", "mbg-nbd+season", "mbg-nbd+season+level"])
     assert len({look.colour for look in found.values()}) == 1
     assert len({(look.marker, str(look.dashes)) for look in found.values()}) == 4
+
+
+def test_every_figure_is_had_from_one_place():
+    drawn = {"bridge", "cohort_projection", "track_record", "value_by_age"}
+    assert drawn <= set(figures.__all__)
+    lines = pd.DataFrame(
+        [("total", "all", "value", 100.0, 90.0), ("bridge", "retention", "value", np.nan, -10.0)],
+        columns=["scope", "group", "target", "forecast", "actual"],
+    )
+    steps = figures.bridge_data(lines)["step"].tolist()
+    ax = figures.bridge(lines, "USD")
+    assert [label.get_text() for label in ax.get_yticklabels()] == steps
+    assert ax.get_xlabel() == "value, USD"
