@@ -31,6 +31,7 @@ _HOMES = {
     "fit": "forecast.training",
     "load": "forecast.model",
     "Model": "forecast.model",
+    "set_alias": "forecast.model",
     "issue": "forecast.issuing",
     "compare": "forecast.comparing",
     "track_record": "forecast.comparing",
@@ -97,6 +98,7 @@ __all__ = [
     "prior_predictive",
     "purchase_histories",
     "read_orders",
+    "set_alias",
     "sufficiency",
     "track_record",
     "value_by_age",
@@ -114,7 +116,7 @@ if TYPE_CHECKING:
     from forecast.history import History, historical_clv
     from forecast.interop import from_lifetimes
     from forecast.issuing import issue
-    from forecast.model import Model, load
+    from forecast.model import Model, load, set_alias
     from forecast.orders import Orders, Reconciliation, read_orders
     from forecast.orders.sufficiency import sufficiency
     from forecast.predict.whatif import Scenario

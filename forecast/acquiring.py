@@ -142,7 +142,9 @@ def newcomers(
 ) -> Outcome:
     """What a customer is worth who is not one yet, with a saved model; it reads no orders."""
     parse_reference(model)
-    sources = [Path(own) for own in (options.get("plan"), options.get("spend")) if own is not None]
+    sources = [
+        Path(own) for own in (options.get("plan"), options.get("spend")) if isinstance(own, str | Path)
+    ]
     protect([out], sources)
     scenarios = [read_scenario(text) for text in what_if_texts or []]
     own = load(Path(models) / model)

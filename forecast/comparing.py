@@ -66,6 +66,11 @@ class Comparison:
         own = own[(own["target"] == target) & (own["scope"] == scope) & (own["group"] == group)]
         return {} if own.empty else {str(key): value for key, value in own.iloc[0].items()}
 
+    def table(self, scope: str, target: str = "value") -> pd.DataFrame:
+        """The lines of one scope, ``"channel"`` or ``"bridge"``; empty where there are none."""
+        own = self.lines[(self.lines["scope"] == scope) & (self.lines["target"] == target)]
+        return own.drop(columns=["scope", "target"]).dropna(axis="columns", how="all").reset_index(drop=True)
+
     def sentence(self, target: str) -> str:
         """``1,250 forecast, 1,180 came (+5.9 %), inside the 80 % interval``."""
         own = self.line(target) or self.line("purchases")

@@ -25,7 +25,7 @@ from forecast.predict import Customers, predict_customers
 from forecast.predict.acquisition import Kinds, recent_newcomers, simulate_newcomers
 from forecast.predict.arrivals import Arrivals, Window, planned_arrivals, usual_arrivals
 from forecast.predict.windows import simulate_windows
-from forecast.store.ledger import Issue, list_issues, write_issue
+from forecast.store.ledger import Issue, list_issues, refuse_twice, write_issue
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.first_orders import FirstOrders, describe_first_orders
 from forecast.summary.histories import DERIVED
@@ -125,6 +125,7 @@ def issue(
     histories = purchase_histories(orders, as_of, model.columns((by,) if by else ()))
     day = histories.as_of
     name = _name(model, ledger, day, supersedes)
+    refuse_twice(ledger, day, name)
     periods = horizon_periods(f"{int(quarters)}Q", day, fiscal_year_start)
     frame = what_is_known(orders, histories, day, periods[0].end - day)
     after = histories.after_as_of

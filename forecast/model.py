@@ -18,6 +18,7 @@ from forecast.periods import horizon_days
 from forecast.predict import ClvModel, portfolio_totals, score_table
 from forecast.predict.payload import from_payload, to_payload
 from forecast.predict.planning import priced_newcomers
+from forecast.store import artifacts
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
 from forecast.summary import purchase_histories
 from forecast.summary.histories import check_orders
@@ -394,3 +395,15 @@ def load(path: Any) -> Model:
             f"the model lacks what this version needs: {error}", where=str(artifact.path),
             advice="Fit it again.",
         ) from error  # fmt: skip
+
+
+def set_alias(path: Any, alias: str) -> None:
+    """Give a saved version a name: ``set_alias("models/shop@2", "champion")``.
+
+    Raises
+    ------
+    StoreError, ArgumentError
+        When the version does not exist or is damaged, or a name is not understood.
+    """
+    root, reference = split_path(Path(path))
+    artifacts.set_alias(root, reference, alias)

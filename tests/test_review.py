@@ -103,6 +103,12 @@ def test_the_last_forecast_before_the_quarter_is_taken(
     assert whole["quarter"].tolist() == ["1997Q4", "1998Q1", "1998Q2"]
     assert "came" in found[0].sentence("value")
     assert "shop-1 with 1997Q4" in repr(found[0])
+    channels = found[0].table("channel")
+    assert channels["group"].tolist() == ["shop", "web"]
+    assert channels["actual"].sum() == pytest.approx(found[0].line("value")["actual"])
+    assert found[0].table("nothing").empty
+    forecast.set_alias(folder / "models" / "shop@1", "champion")
+    assert forecast.load(folder / "models" / "shop").version == 1
 
 
 def test_what_comes_later_cannot_reach_an_issue(

@@ -22,7 +22,8 @@ RULES: dict[str, str] = {
     "forecast with this model, or the one before if it is new; amber from 0.1, red from 0.25",
     "new customers": "those won in the last settled quarter, over the forecast, less 1; amber when outside "
     "the narrowest interval, red when outside the widest",
-    "parameters": "largest change since the model before, in its standard errors; amber from 2, red from 4",
+    "parameters": "largest relative change of a parameter since the model before, of those that moved by "
+    "four standard errors or more; amber from 0.25: the shop has changed, which is no fault of the model",
     "age of the model": "days between its last order and the forecast; amber from 185, red from 370",
 }
 _LAST = 8
@@ -85,7 +86,7 @@ def drift_table(
     rows.append(("known customers", index, None if index is None else _light(index, 0.1, 0.25)))
     rows.append(("new customers", *_arrivals(record)))
     moved = _moved(parameters)
-    rows.append(("parameters", moved, None if moved is None else _light(moved, 2.0, 4.0)))
+    rows.append(("parameters", moved, None if moved is None else _light(moved, 0.25, np.inf)))
     age = float((issued_from - fitted_on).days)
     rows.append(("age of the model", age, _light(age, 185.0, 370.0)))
     found = pd.DataFrame(rows, columns=["check", "value", "light"])
@@ -98,7 +99,7 @@ def advice(found: pd.DataFrame) -> str:
     Examples
     --------
     >>> advice(pd.DataFrame({"check": ["bias", "age of the model"], "light": ["green", "red"]}))
-    'Refit before the next forecast is issued: age of the model is red.'
+    'Refit before the next forecast is issued (red: age of the model).'
     """
     for light, words in (
         (RED, "Refit before the next forecast is issued"),
@@ -106,7 +107,7 @@ def advice(found: pd.DataFrame) -> str:
     ):
         checks = found.loc[found["light"] == light, "check"].tolist()
         if checks:
-            return f"{words}: {', '.join(checks)} {'are' if len(checks) > 1 else 'is'} {light}."
+            return f"{words} ({light}: {', '.join(checks)})."
     return "No need to refit: every check that could be made is green."
 
 
@@ -151,9 +152,12 @@ def _moved(parameters: Sequence[Mapping[str, Mapping[str, float]]]) -> float | N
     if len(parameters) < 2:
         return None
     before, after = parameters[-2:]
-    moves: list[Any] = [
-        abs(after[name]["estimate"] - before[name]["estimate"]) / before[name]["standard_error"]
-        for name in after
-        if name in before and before[name]["standard_error"] and before[name]["standard_error"] > 0.0
-    ]
-    return float(max(moves)) if moves else None
+    moves: list[Any] = [0.0]
+    for name in after:
+        one, other = before.get(name), after[name]
+        if one is None or not one["standard_error"] or not one["estimate"]:
+            continue
+        change = abs(other["estimate"] - one["estimate"])
+        if change >= 4.0 * one["standard_error"]:
+            moves.append(change / abs(one["estimate"]))
+    return float(max(moves))

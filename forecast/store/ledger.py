@@ -150,6 +150,18 @@ def write_issue(
     return read_issue(target)
 
 
+def refuse_twice(root: str | os.PathLike[str], as_of: dt.date, forecast_id: str) -> None:
+    """Refuse an id that was issued already, before anything is computed; :func:`write_issue` is the judge.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    target = Path(root) / as_of.isoformat() / forecast_id
+    if target.exists():
+        raise _twice(target)
+
+
 def read_issue(path: str | os.PathLike[str]) -> Issue:
     """Read an issued forecast after verifying every file of it.
 
