@@ -68,8 +68,15 @@ def summary(record: pd.DataFrame, name: str) -> list[str]:
     """Lines of the table: the whole quarter, known and new customers."""
     rows = []
     target = "value" if (record["target"] == "value").any() else "purchases"
-    for group in ("all", "known", "new"):
-        own = record[(record["target"] == target) & (record["group"] == group)]
+    begin = record["as_of"].min() + dt.timedelta(days=548)  # the first forecast is half a year into the log
+    for group, of in (
+        ("all", "all"),
+        ("known", "known"),
+        ("new", "new"),
+        ("all, from the third year", "all"),
+    ):
+        own = record[(record["target"] == target) & (record["group"] == of)]
+        own = own[own["as_of"] >= begin] if group != of else own
         if not len(own) or not own[["forecast", "actual"]].to_numpy().any():
             continue
         miss, total = own["forecast"] - own["actual"], own["actual"].sum()
@@ -149,7 +156,7 @@ def draw(records: dict[str, pd.DataFrame], path: Path) -> None:
     for axes, (name, record) in zip(panels, records.items(), strict=True):
         target = "value" if (record["target"] == "value").any() else "purchases"
         figure(record[record["group"] == "all"], target, axes)
-        axes.set_title(f"{safe(name)}: {target} of the whole quarter", loc="left", fontweight="bold")
+        axes.set_title(f"{safe(name)}: {target} of the whole quarter", loc="left", fontweight="bold", pad=24)
     canvas.figure.savefig(path, dpi=110)
 
 
