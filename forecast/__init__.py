@@ -37,6 +37,7 @@ _HOMES = {
     "track_record": "forecast.comparing",
     "drift": "forecast.comparing",
     "what_if": "forecast.acquiring",
+    "to_html": "forecast.publishing",
     "value_by_age": "forecast.acquiring",
     "Scenario": "forecast.predict.whatif",
     "Comparison": "forecast.comparing",
@@ -100,6 +101,7 @@ __all__ = [
     "read_orders",
     "set_alias",
     "sufficiency",
+    "to_html",
     "track_record",
     "value_by_age",
     "what_if",
@@ -120,6 +122,7 @@ if TYPE_CHECKING:
     from forecast.orders import Orders, Reconciliation, read_orders
     from forecast.orders.sufficiency import sufficiency
     from forecast.predict.whatif import Scenario
+    from forecast.publishing import to_html
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.store.ledger import Issue
     from forecast.summary import Histories, purchase_histories

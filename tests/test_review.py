@@ -239,6 +239,24 @@ def test_the_shell_issues_and_compares(tmp_path: Path, capsys: pytest.CaptureFix
     assert "would overwrite an input" in capsys.readouterr().err
 
 
+def test_every_result_has_a_page(
+    replay: tuple[Path, forecast.Orders, list[forecast.Comparison]], tmp_path: Path
+) -> None:
+    _, orders, found = replay
+    board = forecast.backtest(orders, 91, 1, candidates="naive,bg-nbd", draws=20)
+    for name, result, words in (
+        ("h", forecast.historical_clv(orders), "What customers have been worth"),
+        ("b", board, "bg-nbd"),
+        ("c", found[0], "Forecast and actual, 1997Q4"),
+    ):
+        page = forecast.to_html(result, tmp_path / f"{name}.html", orders=orders)
+        assert words in page.read_text()
+    with pytest.raises(ArgumentError, match=r"Give orders=orders"):
+        forecast.to_html(board, tmp_path / "x.html")
+    with pytest.raises(ArgumentError, match="no page of a DataFrame"):
+        forecast.to_html(board.board, tmp_path / "x.html")
+
+
 def test_a_day_within_a_quarter_and_a_log_without_money(tmp_path: Path) -> None:
     orders = forecast.read_orders(forecast.cdnow().drop(columns="value"), mapping={"value": None})
     model = forecast.fit(orders, "1998-02-10", purchases="bg-nbd", method="mle").save(
