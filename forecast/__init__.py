@@ -34,8 +34,8 @@ _HOMES = {
     "set_alias": "forecast.model",
     "issue": "forecast.issuing",
     "compare": "forecast.comparing",
-    "track_record": "forecast.comparing",
-    "drift": "forecast.comparing",
+    "track_record": "forecast.record",
+    "drift": "forecast.record",
     "what_if": "forecast.acquiring",
     "to_html": "forecast.publishing",
     "value_by_age": "forecast.acquiring",
@@ -109,7 +109,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from forecast.acquiring import value_by_age, what_if
-    from forecast.comparing import Comparison, compare, drift, track_record
+    from forecast.comparing import Comparison, compare
     from forecast.datasets import cdnow
     from forecast.errors import ArgumentError, FitError, ForecastError, InputError, StoreError
     from forecast.estimators import NBD, BetaGeoCNBD, BetaGeoNBD, GammaGamma, ModifiedBetaGeoNBD, ParetoNBD
@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from forecast.orders.sufficiency import sufficiency
     from forecast.predict.whatif import Scenario
     from forecast.publishing import to_html
+    from forecast.record import drift, track_record
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.store.ledger import Issue
     from forecast.summary import Histories, purchase_histories

@@ -165,6 +165,11 @@ def newcomers(
         told += what_if_lines(changes, currency)
     parts = (own.purchases, own.spend)
     notes = [f"{f.spec.title} {f.verdict}." for f in parts if f is not None and not f.verdict.converged]
+    if "planned_customers" in table:
+        known = set(table.loc[table["planned_customers"].isna(), "group"])
+        strange = sorted(set(table.loc[table["planned_customers"].notna(), "group"]) - known)
+        if strange:
+            notes.append(f"The plan names groups that the model has not seen: {', '.join(strange)}.")
     if is_page(out):
         facts = {
             "model": f"{name}: {own.title}", "as_of": own.as_of, "horizon": f"{days} days", "margin": margin,
@@ -198,6 +203,6 @@ def _with_changes(table: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
             "a plan and a what-if do not fit into one table",
             advice="Ask for them one after the other, or for a page: --out newcomers.html.",
         )
-    table = table.copy()
+    table = table.astype({"customers_observed": "Int64"})
     table.insert(0, "scenario", str(Scenario()))
     return pd.concat([table, changes[changes["scenario"] != str(Scenario())]], ignore_index=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from forecast.errors import ArgumentError, StoreError
-from forecast.evaluation.drift import drift_table
+from forecast.errors import ArgumentError
 from forecast.evaluation.settle import TARGETS, bridge, deciles, relative_error, settle_lines
 from forecast.issuing import POLICY
 from forecast.periods import quarter_of
+from forecast.record import drift, nothing_issued, track_record
 from forecast.store.atomic import write_text
 from forecast.store.ledger import Issue, append_settlement, list_issues, read_settlements
 from forecast.summary import purchase_histories, purchases_in
@@ -155,6 +155,7 @@ def compare(
     label, start, end = window["quarter"], *(dt.date.fromisoformat(window[k]) for k in ("start", "end"))
     _same_policy(orders, issue)
     margin = float(issue.content["margin"])
+    _same_customers(orders, issue, notes)
     totals = issue.table("totals")
     totals = totals[totals["target_end_date"] == pd.Timestamp(end)]
     scopes = [name for name in dict.fromkeys(totals["scope"]) if name != "total"]
@@ -194,102 +195,12 @@ def compare(
     return comparison
 
 
-def track_record(ledger: Any = "ledger") -> pd.DataFrame:
-    """Every settled quarter of every forecast that nothing supersedes: as first reported, and as restated.
-
-    Returns
-    -------
-    DataFrame
-        ``quarter, forecast_id, as_of, group, target, forecast, lo-80, hi-80, …, actual, error, hit-80, …,
-        restated``: totals of ``all``, ``known`` and ``new`` customers, ``actual`` as first reported,
-        ``restated`` as last.
-
-    Raises
-    ------
-    StoreError
-        When a forecast or a settlement is damaged.
-    """
-    issues, problems = list_issues(ledger)
-    if problems:
-        raise problems[0]
-    replaced = {(one.as_of, one.content["supersedes"]) for one in issues}
-    parts = []
-    for issue in issues:
-        if (issue.as_of, issue.forecast_id) in replaced:
-            continue
-        for window in issue.content["quarters"]:
-            settled = read_settlements(issue, window["quarter"])
-            if not settled:
-                continue
-            first, last = (pd.DataFrame(one["lines"]) for one in (settled[0], settled[-1]))
-            own = first[first["scope"] == "total"].set_index(["group", "target"], drop=False)
-            again = last[last["scope"] == "total"].set_index(["group", "target"])["actual"]
-            parts.append(
-                own.assign(
-                    forecast_id=issue.forecast_id, as_of=issue.as_of, restated=again.reindex(own.index)
-                )
-            )
-    if not parts:
-        return pd.DataFrame(
-            columns=["quarter", "forecast_id", "as_of", "group", "target", "forecast", "actual", "error"]
-        )
-    found = pd.concat(parts, ignore_index=True)
-    names = ["quarter", "forecast_id", "as_of", "group", "target"]
-    return found[[*names, *(n for n in found if n not in (*names, "scope"))]]
-
-
-def drift(ledger: Any = "ledger") -> pd.DataFrame:
-    """Whether the shop has moved away from its forecasts, and so whether to fit again.
-
-    Returns
-    -------
-    DataFrame
-        ``check, value, light, rule`` of the model that issued last, see
-        :func:`forecast.evaluation.drift.drift_table`; :func:`forecast.evaluation.drift.advice` says what to
-        do in a sentence.
-
-    Raises
-    ------
-    StoreError
-        When there is no issued forecast, or a forecast or a settlement is damaged.
-    """
-    issues, problems = list_issues(ledger)
-    if problems or not issues:
-        raise problems[0] if problems else _nothing_issued(ledger)
-    last = issues[-1]
-    named = [one for one in issues if one.content["model"]["name"] == last.content["model"]["name"]]
-    versions = {one.content["model"]["version"]: one for one in reversed(named)}  # the first of each
-    kinds = []
-    start = versions[last.content["model"]["version"]]
-    if start is last and len(named) > 1:
-        start = named[-2]  # fitted anew: then against the forecast before
-    for one in (start, last):
-        each = one.table("customers").drop_duplicates("customer_id")
-        kinds.append(each["repeat_purchases"].value_counts())
-    parameters = [versions[key].content["model"]["parameters"] for key in sorted(versions)]
-    return drift_table(
-        track_record(ledger),
-        kinds,
-        parameters,
-        dt.date.fromisoformat(last.content["model"]["as_of"]),
-        last.as_of,
-    )
-
-
-def _nothing_issued(ledger: Any) -> StoreError:
-    return StoreError(
-        "there is no issued forecast",
-        where=str(Path(ledger)),
-        advice="Issue one: forecast issue ORDERS --model NAME.",
-    )
-
-
 def _chosen(orders: Any, ledger: Any, quarter: str) -> tuple[Issue, dict[str, Any], list[str]]:
     """The issue and its quarter; damaged issues are noted and never taken."""
     issues, problems = list_issues(ledger)
     notes = [str(problem) for problem in problems]
     if not issues:
-        raise problems[0] if problems else _nothing_issued(ledger)
+        raise problems[0] if problems else nothing_issued(ledger)
     replaced = {(one.as_of, one.content["supersedes"]) for one in issues}
     offered = [
         (window["end"], issue.as_of, issue.forecast_id, issue, window)
@@ -304,12 +215,17 @@ def _chosen(orders: Any, ledger: Any, quarter: str) -> tuple[Issue, dict[str, An
     ]
     if not wanted:
         labels = sorted({one[4]["quarter"] for one in offered})
-        raise ArgumentError(
+        rest = [w["quarter"] for one in issues for w in one.content["quarters"] if w["partial"]]
+        said = (
             "no quarter that was forecast is over"
             if quarter == "latest"
-            else f"nothing was issued for {quarter}",
-            where=f"orders reach to {orders.last_day}",
-            advice=f"Forecast are: {', '.join(labels) or 'none'}.",
+            else f"nothing was issued for {quarter}"
+        )
+        if quarter in rest:
+            said = f"of {quarter} only the rest was issued, and rests are not compared"
+        raise ArgumentError(
+            f"{said}; whole quarters issued: {', '.join(labels) or 'none'}",
+            advice=f"Choose one that is over on {orders.last_day}, the last day of the orders.",
         )
     end, _, _, issue, window = max(wanted, key=lambda one: one[:3])
     if end > orders.last_day.isoformat():
@@ -331,6 +247,23 @@ def _same_policy(orders: Any, issue: Issue) -> None:
             where=f"{issue.path}",
             advice="Read the orders as they were read then; forecasts of another policy are not comparable.",
         )
+
+
+def _same_customers(orders: Any, issue: Issue, notes: list[str]) -> None:
+    """The ids of the forecast must be ids of these orders, whatever their column is called."""
+    issued = issue.table("customers")["customer_id"].drop_duplicates()
+    known = orders.connection.execute(
+        f"SELECT DISTINCT customer_id FROM {orders.table} WHERE order_day <= DATE '{issue.as_of}'"
+    ).fetchnumpy()["customer_id"]
+    lost = int((~issued.isin(known)).sum())
+    if 2 * lost > len(issued):
+        raise ArgumentError(
+            f"{lost:,} of the {len(issued):,} customers of the forecast are not in these orders",
+            where=f"{issue.path}",
+            advice="Read the orders with the customer id that the forecast was issued with.",
+        )
+    if lost:
+        notes.append(f"{lost:,} customers of the forecast have no order until then any more")
 
 
 def _facts(issue: Issue, orders: Any) -> dict[str, Any]:

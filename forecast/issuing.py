@@ -182,6 +182,7 @@ def issue(
         "arrivals": {
             "source": arrivals.source,
             "spread": arrivals.spread,
+            "notes": _plan_notes(arrivals, recent, by),
             "expected": [float(own.sum()) for own in arrivals.expected],
         },
         "fiscal_year_start": fiscal_year_start,
@@ -223,6 +224,21 @@ def _arrivals(
             advice="Name it: by='channel', or --by channel.",
         )
     return wanted
+
+
+def _plan_notes(arrivals: Arrivals, recent: pd.DataFrame, by: str | None) -> list[str]:
+    """Groups of a plan that are new, and groups that it leaves out: either may be a slip."""
+    if by is None or arrivals.source != "as planned":
+        return []
+    seen, told = set(recent[by].astype(str)), set(arrivals.groups)
+    found = []
+    if told - seen:
+        found.append(f"The plan names groups of {by} that nobody was of: {', '.join(sorted(told - seen))}.")
+    if seen - told:
+        found.append(
+            f"The plan has no line for {', '.join(sorted(seen - told)[:5])}: nobody is expected there."
+        )
+    return found
 
 
 def _parameters(model: Model) -> dict[str, dict[str, float | None]]:

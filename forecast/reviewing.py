@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from forecast.comparing import compare, drift, track_record
+from forecast.comparing import compare
 from forecast.evaluation.drift import advice
 from forecast.issuing import issue
 from forecast.model import load
 from forecast.orders import Orders
 from forecast.periods import check_seed
-from forecast.pipeline import Outcome
+from forecast.pipeline import Outcome, noted
+from forecast.record import drift, track_record
 from forecast.reports.markdown import markdown_page
 from forecast.reports.pages import html_page
 from forecast.reports.sections_review import review_sentences
@@ -45,9 +46,15 @@ def issue_forecast(
         said, new = data[label]["all"], data[label]["new"]
         parts = [f"{name} {value:,.0f}" for name, value in said.items() if name != "acquired"]
         lines.append(f"  {label}: {', '.join(parts)}; of these new customers {new['acquired']:,.0f} won")
+    own = load(Path(models) / model)
+    notes = [
+        f"{f.spec.title} {f.verdict}." for f in (own.purchases, own.spend) if f and not f.verdict.converged
+    ]
+    notes += found.content["arrivals"]["notes"]
+    lines += noted(notes)
     lines.append(f"Wrote {found.path}; it will not be changed")
     told = {"forecast_id": found.forecast_id, "as_of": found.as_of, "path": str(found.path)}
-    return Outcome({**told, "checksum": found.checksum, "expected": data}, lines)
+    return Outcome({**told, "checksum": found.checksum, "expected": data, "notes": notes}, lines)
 
 
 def compare_forecast(orders: Orders, *, out: Any, ledger: Any = "ledger", quarter: str = "latest") -> Outcome:

@@ -21,7 +21,7 @@ FLOORS = [
     {"predict"},
     {"evaluation", "store"},
     {"activation", "card"},
-    {"model", "estimating", "cohorts", "totals"},
+    {"model", "estimating", "cohorts", "totals", "record"},
     {"training", "issuing", "reports", "estimators", "interop", "datasets"},
     {"comparing"},
     {"pipeline"},

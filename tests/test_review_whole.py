@@ -170,6 +170,53 @@ def test_drift_says_when_to_fit_again(replay: RUN) -> None:
     assert found.loc["known customers", "value"] > 0.0  # against the forecast before
 
 
+def test_orders_of_other_customers_are_refused(replay: RUN, tmp_path: Path) -> None:
+    folder, _, found = replay
+    frame = shop()
+    strange = forecast.read_orders(frame.assign(customer_id="n" + frame["customer_id"]), currency="EUR")
+    before = sorted((found[0].issue.path / "settlements").iterdir())
+    with pytest.raises(ArgumentError, match=r"1,959 of the 1,959 customers of the forecast are not in these"):
+        forecast.compare(strange, ledger=folder / "ledger", quarter="2022Q1")
+    assert sorted((found[0].issue.path / "settlements").iterdir()) == before
+    gone = frame[~frame["customer_id"].isin(frame["customer_id"].unique()[:5])]
+    again = forecast.compare(
+        forecast.read_orders(gone, currency="EUR"), ledger=folder / "ledger", quarter="2022Q1", settle=False
+    )
+    assert "5 customers of the forecast have no order until then any more" in again.notes
+
+
+def test_a_closed_cohort_is_judged_by_its_own(replay: RUN, tmp_path: Path) -> None:
+    folder, orders, _ = replay
+    model = forecast.load(folder / "models" / "shop@1")
+    forecast.issue(model, orders, 1, as_of=ENDS[0], ledger=tmp_path, plan="none", draws=50)
+    found = forecast.compare(orders, ledger=tmp_path, quarter="2022Q1")
+    lights = forecast.drift(tmp_path).set_index("check")["light"]
+    assert lights["new customers"] is None or pd.isna(lights["new customers"])
+    assert lights["last quarters"] == "green"
+    page = found.content()["lead"][0].lines
+    assert page[0].startswith("In 2022Q1 known customers spent EUR")
+    assert any("customers were won beside them; none were to be forecast" in line for line in page)
+
+
+def test_a_late_refund_is_said_on_the_page(replay: RUN, tmp_path: Path) -> None:
+    folder, orders, _ = replay
+    model = forecast.load(folder / "models" / "shop@1")
+    forecast.issue(model, orders, 1, as_of=ENDS[0], ledger=tmp_path, draws=50)
+    forecast.compare(orders, ledger=tmp_path, quarter="2022Q1")
+    frame = shop()
+    inside = frame["order_date"].between("2022-01-01", "2022-03-31")
+    refunded = frame.assign(value=np.where(inside, 0.9 * frame["value"], frame["value"]))
+    again = forecast.compare(
+        forecast.read_orders(refunded, currency="EUR"), ledger=tmp_path, quarter="2022Q1"
+    )
+    text = again.content()
+    assert any(
+        line.startswith("First reported were EUR") and "\u221210 %" in line for line in text["lead"][0].lines
+    )
+    record = next(section for section in text["sections"] if section.anchor == "record")
+    assert "Restated" in [heading for heading, _ in record.blocks[-1].columns]
+
+
 def test_the_shell_does_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log, plan, spend = (tmp_path / name for name in ("orders.csv", "plan.csv", "spend.csv"))
     shop().to_csv(log, index=False)
@@ -230,7 +277,7 @@ def test_the_shell_does_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*common, *more, "--what-if", "orders=1", "--out", str(tmp_path / "x.csv")]) == 1
     assert "do not fit into one table" in capsys.readouterr().err
     assert main([*common, "--what-if", "loyalty=1", "--out", str(tmp_path / "x.csv")]) == 1
-    assert "'loyalty=1' is no change" in capsys.readouterr().err
+    assert "'loyalty=1' cannot be read as a change" in capsys.readouterr().err
     assert main([*common, *more, "--out", str(spend)]) == 1
     assert "would overwrite an input" in capsys.readouterr().err
 

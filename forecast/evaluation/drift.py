@@ -79,7 +79,8 @@ def drift_table(
     {'check': ['known customers', 'age of the model'], 'light': ['green', 'green']}
     """
     rows: list[tuple[str, float | None, str | None]] = []
-    whole = record[record["group"] == "all"]
+    # Where nobody was to be won, those who came all the same are no fault of the forecast.
+    whole = record[record["group"] == ("known" if _closed(record) else "all")]
     whole = whole[whole["target"] == ("value" if (whole["target"] == "value").any() else "purchases")]
     rows += [("last quarters", *_misses(whole)), ("bias", *_bias(whole))]
     index = stability_index(classes[0], classes[-1]) if classes else None
@@ -111,6 +112,11 @@ def advice(found: pd.DataFrame) -> str:
     return "No need to refit: every check that could be made is green."
 
 
+def _closed(record: pd.DataFrame) -> bool:
+    own = record[(record["group"] == "new") & (record["target"] == "acquired")].tail(1)
+    return bool(len(own)) and float(own["forecast"].iloc[0]) <= 0.0
+
+
 def _light(value: float, amber: float, red: float) -> str:
     return RED if value >= red else AMBER if value >= amber else GREEN
 
@@ -140,7 +146,7 @@ def _bias(whole: pd.DataFrame) -> tuple[float | None, str | None]:
 
 def _arrivals(record: pd.DataFrame) -> tuple[float | None, str | None]:
     own = record[(record["group"] == "new") & (record["target"] == "acquired")].tail(1)
-    if own.empty or not own[["forecast", "actual"]].to_numpy().any():
+    if own.empty or own["forecast"].iloc[0] <= 0.0:
         return None, None
     line = own.iloc[0]
     levels = _levels(record)

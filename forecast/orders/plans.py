@@ -83,7 +83,8 @@ def _read(source: Any, amount: str, by: str | None, fiscal_year_start: int) -> p
         raise InputError(
             f"the column {others[0]!r} is neither the period, the group nor {amount!r}", where=where,
             advice=f"Groups are in a column called {by!r} or 'group'." if by else
-            "The model has no groups of newcomers: fit it with by= that column, or give one line a period.",
+            f"If it is a group, name it: --by {others[0]}; newcomers have the groups that the model was "
+            "fitted by. Else leave it out.",
         )  # fmt: skip
     if frame.empty:
         raise InputError("there are no rows", where=where, advice="Give one line a period.")
@@ -95,6 +96,9 @@ def _read(source: Any, amount: str, by: str | None, fiscal_year_start: int) -> p
         if not name or name == "nan":
             raise InputError("the group is blank", where=at, advice="Name it as the orders do.")
         label = str(cells["period"]).strip()
+        size = _amount(cells[amount], at, amount)
+        if amount == "customers" and size != int(size):
+            raise InputError(f"customers is {cells[amount]!r}", where=at, advice="Give whole customers.")
         rows.append((start, end, name, _amount(cells[amount], at, amount), label))
     return pd.DataFrame(rows, columns=["start", "end", "group", amount, "period"])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -254,6 +255,29 @@ def planned_arrivals(plan: pd.DataFrame, windows: Sequence[Window]) -> Arrivals:
         expected[k] = daily.sum(axis=1)
         shares.append(_shares(daily.sum(axis=0)))
     return Arrivals(tuple(windows), names, expected, 0.0, None, tuple(shares), "as planned")
+
+
+def check_plan(plan: pd.DataFrame, as_of: dt.date) -> None:
+    """Refuse a plan of days that are over, or that says a day twice of one group.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for row in plan.to_dict("records"):
+        if row["end"] <= as_of:
+            raise ArgumentError(
+                f"the plan speaks of {row['period']}, which is over on {as_of}, the last day known",
+                advice="Give periods ahead.",
+            )
+    for name, own in plan.groupby("group"):
+        rows = own.sort_values("start").to_dict("records")
+        for one, other in pairwise(rows):
+            if other["start"] <= one["end"]:
+                raise ArgumentError(
+                    f"the plan of {name!r} has overlapping periods: {one['period']} and {other['period']}",
+                    advice="Give each day once: quarters or months, not both.",
+                )
 
 
 def _covered(days: np.ndarray, times: np.ndarray, name: str, grouped: bool) -> None:

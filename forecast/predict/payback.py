@@ -184,7 +184,7 @@ def acquired_in(kept: Mapping[str, Any] | None, spend: pd.DataFrame) -> pd.DataF
     Returns
     -------
     DataFrame
-        ``group, acquired, spend``: ``all`` first, in which customers of groups without spend count too.
+        ``group, acquired, spend``: ``all`` first, the sum of the groups that spend was given for.
 
     Raises
     ------
@@ -225,7 +225,6 @@ def acquired_in(kept: Mapping[str, Any] | None, spend: pd.DataFrame) -> pd.DataF
                     advice="Give spend of whole months that the model knows to their end.",
                 )
         covered[str(name)] = set(present.index)
-    every = set().union(*covered.values())
 
     def won_in(name: str, months_of: set[pd.Period]) -> int:
         of = counts.values() if name == "all" else [counts[name]]
@@ -234,7 +233,7 @@ def acquired_in(kept: Mapping[str, Any] | None, spend: pd.DataFrame) -> pd.DataF
     totals = spend.groupby("group")["spend"].sum()
     rows = [(name, won_in(name, covered[name]), float(totals[name])) for name in groups]
     if "all" not in groups:
-        rows.insert(0, ("all", won_in("all", every), float(spend["spend"].sum())))
+        rows.insert(0, ("all", sum(own for _, own, _ in rows), float(spend["spend"].sum())))
     return pd.DataFrame(rows, columns=["group", "acquired", "spend"])
 
 

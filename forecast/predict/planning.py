@@ -12,10 +12,12 @@ import pandas as pd
 from forecast.errors import ArgumentError
 from forecast.fitting.design import OTHER
 from forecast.periods import check_levels, level_label
+from forecast.predict.arrivals import check_plan
 from forecast.predict.newcomers import Lines, draw_newcomers, newcomer_table, quantiles
 from forecast.predict.payback import MONTH, acquired_in, payback_table, value_by_age
 from forecast.predict.population import ClvModel
 
+_FEW = 200
 _REPEATS = 16  # draws of a planned period for each draw of the parameters
 
 
@@ -66,10 +68,9 @@ def planned_value(
         whole = name == "all" or not first.names
         mean = drawn.means @ first.shares if whole else drawn.means[:, line]
         single = drawn.mixed if whole else drawn.single[line]
-        spread = float(np.sqrt(drawn.weight @ single.var(axis=1)))
         expected = float(exact["all" if whole else name if name in exact.index else OTHER])
         won = rng.poisson(size, (len(mean), _REPEATS))
-        total = won * mean[:, None] + np.sqrt(won) * spread * rng.standard_normal(won.shape)
+        total = _sums(rng, won, mean, single)
         row = {
             "period": own["period"], "group": name, "horizon_days": days, "planned_customers": size,
             "planned_value": margin * size * expected,
@@ -81,6 +82,15 @@ def planned_value(
             row[f"planned_value-hi-{level_label(level)}"] = margin * float(ends[1])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _sums(rng: np.random.Generator, won: np.ndarray, mean: np.ndarray, single: np.ndarray) -> np.ndarray:
+    """Values of so many newcomers together: one by one where they are few, else nearly normal."""
+    few, spread = won <= _FEW, single.std(axis=1)
+    total = won * mean[:, None] + np.sqrt(won) * spread[:, None] * rng.standard_normal(won.shape)
+    for k, r in zip(*np.nonzero(few), strict=True):
+        total[k, r] = rng.choice(single[k], won[k, r]).sum()
+    return np.asarray(total)
 
 
 def priced_newcomers(
@@ -134,6 +144,7 @@ def priced_newcomers(
         found = payback_table(values, acquired_in(first_orders, spend), levels[0] if levels else 80.0)
         table = table.merge(found, on="group", how="left")
     if plan is not None:
+        check_plan(plan, as_of)
         planned = planned_value(model, first_orders, plan, days=days, levels=levels, **options)
         table.insert(0, "period", None)
         table = pd.concat([table.astype({"customers_observed": "Int64"}), planned], ignore_index=True)

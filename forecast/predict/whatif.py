@@ -19,7 +19,8 @@ from forecast.errors import ArgumentError
 from forecast.fitting import Fitted
 from forecast.maths import gammagamma
 from forecast.periods import DAYS_PER_YEAR, check_levels, check_margin, check_seed, level_label
-from forecast.predict.newcomers import Lines, quantiles
+from forecast.predict.customers import expected_value
+from forecast.predict.newcomers import Lines, newcomer_table, quantiles
 from forecast.predict.population import ClvModel, Customers, log_p_alive
 from forecast.predict.tables import gathered
 
@@ -102,7 +103,7 @@ def read_scenario(text: str) -> Scenario:
             found[name] = 1.0 + number / 100.0
         else:
             raise ArgumentError(
-                f"{part!r} is no change", advice="Write retention=5%, orders=+1 or basket=10%."
+                f"{part!r} cannot be read as a change", advice="Write retention=5%, orders=+1 or basket=10%."
             )
     return Scenario(**found)
 
@@ -204,12 +205,10 @@ def what_if_table(
     first = lines.first
     names = ["all", *first.names] if first.names else ["all"]
     parts = [_Part(lines.customers, lines.ahead(float(days)), first.mean)]
-    scale = np.ones(1)
     if histories is not None:
         sample = histories
         if len(histories) > MOST_CUSTOMERS:
             sample = histories.sample(MOST_CUSTOMERS, random_state=seed)
-            scale = np.array([len(histories) / MOST_CUSTOMERS])
         parts.append(_Part(Customers.from_frame(sample, model), model.ahead(as_of)(float(days)), None))
     every = [Scenario(), *scenarios]
     index, weight = model.purchases.predictive_draws()
@@ -222,8 +221,15 @@ def what_if_table(
         draws[:, k, 0] = newcomers @ first.shares if first.names else newcomers[:, 0]
         draws[:, k, 1 : len(names)] = newcomers[:, : len(names) - 1]
         if histories is not None:
-            draws[:, k, -1] = found[1].sum(axis=1) * scale[0]
-    draws *= margin
+            draws[:, k, -1] = found[1].sum(axis=1)
+    # Few joint draws do not quite have the product of the two posteriors' means: the base is the exact one.
+    exact = newcomer_table(model, first_orders, as_of=as_of, days=days, levels=())[
+        "expected_value"
+    ].to_numpy()
+    base = [*exact[: len(names)]]
+    if histories is not None:
+        base.append(float(expected_value(model, Customers.from_frame(histories, model), days=days).sum()))
+    draws *= margin * np.array(base) / (weight @ draws[0])
     rows = []
     labels = [*names, "known customers"] if histories is not None else names
     for j, scenario in enumerate(every):

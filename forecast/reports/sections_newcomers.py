@@ -20,7 +20,7 @@ NEWCOMER_TERMS: dict[str, str] = {
     "limits of the mean": "Credible: how well the mean over many newcomers is known.",
     "group": "By an attribute of the first order; thin groups are shrunk towards the whole.",
     "CAC": "Cost of acquisition: spend of whole months over customers won in them, all spend on the day of "
-    "the first order. For \u201call\u201d it is blended: customers won without spend count too.",
+    "the first order. \u201cAll\u201d are the groups that spend was given for, together.",
     "LTV:CAC": "Value until the horizon over CAC, on the margin given. Rules of thumb such as 3 are meant on "
     "contribution margin.",
     "paid back": "The first month of age at whose end mean cumulative value is at least CAC. \u201cNot "

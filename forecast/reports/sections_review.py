@@ -30,6 +30,11 @@ _NAMES = {
 }
 _WHO = {"all": "all customers", "known": "known before", "new": "new"}
 _SCOPES = {"cohort": "quarter of the first purchase", "repeat_purchases": "repeat purchases before"}
+_RULES = {
+    "naive": "the same as last quarter", "last-year": "the same as a year ago",
+    "hiatus": "half a year silent is gone", "formula": "order value times frequency",
+    "global-mean": "the same mean for everybody",
+}  # fmt: skip
 _LIGHTS = {"green": "● green", "amber": "▲ amber", "red": "■ red"}
 _OWN = {"total", "bridge", "decile", "baseline", "baseline of all"}
 REVIEW_TERMS: dict[str, str] = {
@@ -60,9 +65,11 @@ def review_sentences(lines: pd.DataFrame, quarter: str, currency: str | None) ->
 interval (1,100 to 1,400).
     """
     new = _total(lines, "purchases", "new")
-    open_shop = bool(new) and max(new["forecast"], new["actual"]) > 0
-    who = "customers" if open_shop else "known customers"
-    purchases, value = (_total(lines, target) for target in ("purchases", "value"))
+    open_shop = bool(new) and new["forecast"] > 0
+    who, group = ("customers", "all") if open_shop else ("known customers", "known")
+    purchases, value = (
+        _total(lines, target, group) or _total(lines, target) for target in ("purchases", "value")
+    )
     found = []
     if value:
         where = _inside(value, lambda number: _amount(about(number), currency))
@@ -83,10 +90,19 @@ interval (1,100 to 1,400).
         won = _total(lines, "acquired", "new")
         share = percent(new["actual"] / max(new["actual"] + known["actual"], 1e-12))
         found.append(
-            f"Customers known before were off by {_signed(known['error'])}, new ones by "
-            f"{_signed(new['error'])}; these brought {share} of the {target}. "
+            f"For customers known before {_much(known['error'])} was forecast, for new ones "
+            f"{_much(new['error'])}; new ones brought {share} of the {target}. "
             f"{count(won['actual'])} customers were won, {count(won['forecast'])} were forecast."
         )
+    elif new and new["actual"] > 0:
+        won = _total(lines, "acquired", "new")
+        found.append(
+            f"{count(won['actual'])} customers were won beside them; none were to be forecast, and they are "
+            "not counted here."
+        )
+    moved = _restated(lines, target, group, currency)
+    if moved:
+        found.append(moved)
     parts = lines[lines["scope"] == "bridge"].reset_index(drop=True)
     if len(parts) and value and abs(value["error"]) >= 0.01:
         adds = [float(part) for part in parts["actual"]]
@@ -97,6 +113,28 @@ interval (1,100 to 1,400).
         )
     found += _rules_in_words(lines, target)
     return found
+
+
+def _much(error: float) -> str:
+    """``5.0 % too much``."""
+    if error != error:
+        return "something"
+    return (
+        "what came"
+        if abs(error) < 0.005
+        else f"{percent(abs(error))} too {'much' if error > 0 else 'little'}"
+    )
+
+
+def _restated(lines: pd.DataFrame, target: str, group: str, currency: str | None) -> str:
+    """What was reported first, where it is no longer so."""
+    own = _total(lines, target, group) or _total(lines, target)
+    first = own.get("actual_first", own["actual"])
+    if first != first or abs(first - own["actual"]) <= 0.005:
+        return ""
+    was = _amount(about(first), currency) if target == "value" else count(first)
+    change = _signed(own["actual"] / first - 1.0) if first else ""
+    return f"First reported were {was}; late refunds and orders have moved that by {change}."
 
 
 def _rules_in_words(lines: pd.DataFrame, target: str) -> list[str]:
@@ -113,7 +151,8 @@ def _rules_in_words(lines: pd.DataFrame, target: str) -> list[str]:
         mine = abs(known["forecast"] - known["actual"])
         nearer = rules[(rules["forecast"] - rules["actual"]).abs() < mine]
         found.append(
-            f"For known customers\u2019 purchases {listed(list(nearer['group']))} came nearer than the model."
+            f"For known customers\u2019 purchases {listed([_RULES[n] for n in nearer['group']])} came nearer "
+            "than the model."
             if len(nearer)
             else f"For known customers\u2019 purchases none of {len(rules)} simple rules came nearer."
         )
@@ -123,7 +162,9 @@ def _rules_in_words(lines: pd.DataFrame, target: str) -> list[str]:
 def review_keys(lines: pd.DataFrame, currency: str | None) -> list[Key]:
     """The numbers at the top."""
     found = []
-    for target, group in (("value", "all"), ("purchases", "all"), ("active", "all"), ("acquired", "new")):
+    new = _total(lines, "purchases", "new")
+    every = "all" if not new or new["forecast"] > 0 else "known"
+    for target, group in (("value", every), ("purchases", every), ("active", every), ("acquired", "new")):
         own = _total(lines, target, group)
         if own and max(own["forecast"], own["actual"]) > 0:
             write = money if target == "value" else count
@@ -147,6 +188,10 @@ def review_sections(
     order = {name: k for k, name in enumerate(_NAMES)}
     total = lines[(lines["scope"] == "total") & (lines[["forecast", "actual"]].abs().max(axis=1) > 0)]
     total = total[(total["target"] != "acquired") | (total["group"] == "new")]
+    # In the first quarter new customers who bought are those won: one line is enough.
+    same = (_total(lines, "active", "new"), _total(lines, "acquired", "new"))
+    if all(same) and same[0]["actual"] == same[1]["actual"]:
+        total = total[(total["target"] != "active") | (total["group"] != "new")]
     total = total.sort_values("target", key=lambda own: own.map(order), kind="stable")
     total = total.assign(target=total["target"].map(_NAMES), group=total["group"].map(_WHO))
     heads = {"target": ("", plain), "group": ("Customers", plain)}
@@ -218,6 +263,8 @@ def _record(record: pd.DataFrame) -> Section:
     own = whole[whole["target"] == targets[0]]
     own = own.assign(as_of=own["as_of"].astype(str))
     names = {"quarter": ("Quarter", plain), "as_of": ("Forecast from", plain)}
+    if ((own["restated"] - own["actual"]).abs() > 0.005).any():
+        names["restated"] = ("Restated", count)
     blocks.append(_table(own, f"{_NAMES[targets[0]]} of all customers as first reported", names))
     return Section("record", "Track record", blocks)
 
@@ -287,6 +334,7 @@ def _rules(lines: pd.DataFrame) -> Table:
     own = lines[(lines["scope"] == "baseline") & (lines["target"] == "purchases")]
     mine = lines[(lines["scope"] == "total") & (lines["target"] == "purchases") & (lines["group"] == "known")]
     both = pd.concat([mine.assign(group="the model"), own])
+    both = both.assign(group=both["group"].map(lambda name: _RULES.get(name, name)))
     both = both.assign(far=(both["forecast"] - both["actual"]).abs()).sort_values("far", kind="stable")
     return table(
         both, "Purchases of known customers: the model and simple rules, the nearest first",

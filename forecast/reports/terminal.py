@@ -37,13 +37,15 @@ def history_lines(summary: Mapping[str, Any], currency: str | None) -> list[str]
         return poor if bare else once if missing(summary[name]) else money(summary[name], currency)
 
     years = summary["lifespan_years"]
+    margin = summary.get("margin", 1.0)
+    after = "" if margin == 1.0 else f" (after a margin of {margin:.0%})".replace("%", " %")
     return [
         f"Historical CLV as of {summary['as_of']}, {summary['customers']:,} customers",
         f"  revenue {amount('revenue')} from {summary['orders']:,} orders",
-        f"  average order value {amount('aov')}, "
+        f"  average order value {amount('aov')}{after}, "
         f"{summary['purchase_frequency']:.2f} orders per customer and year, "
         f"lifespan {once if missing(years) else f'{years:.2f} years'}",
-        f"  formula CLV {amount('formula_clv')}; repeat rate {summary['repeat_rate']:.1%}",
+        f"  formula CLV {amount('formula_clv')}{after}; repeat rate {summary['repeat_rate']:.1%}",
     ]
 
 
@@ -209,7 +211,8 @@ def what_if_lines(changes: pd.DataFrame, currency: str | None) -> list[str]:
         ends = f"{money(row[low], currency)} to {money(row[low.replace('lo', 'hi')], currency)}"
         told.append(
             f"  if {row['scenario']}: value {money(row['expected_value'], currency)}, "
-            f"{money(row['change'], currency)} more ({low[10:]} % {ends})"
+            f"that is {money(row['change'], currency)} {'more' if row['change'] > 0 else '(less)'} "
+            f"({low[10:]} % {ends})"
         )
     return told
 

@@ -22,7 +22,7 @@ def written(folder: Path, text: str, name: str = "plan.csv") -> Path:
     ("text", "amount"),
     [
         ("period,channel,customers\n2026Q4,web,1200\n", 1200.0),
-        ("\ufeffPeriod;Channel;Customers\r\n2026Q4;web;1200,5\r\n\r\n", 1200.5),
+        ("\ufeffPeriod;Channel;Customers\r\n2026Q4;web;1200,00\r\n\r\n", 1200.0),
         ('period\tgroup\tcustomers\n2026-Q4\tweb\t"1,200"\n', 1200.0),
     ],
     ids=["plain", "excel", "tabs"],
@@ -66,6 +66,7 @@ def test_a_period_is_its_days(period: str, start: str, end: str, year_start: int
         ("period,customers\n2026Q4,-5\n", r"customers is '-5', in plan\.csv, row 2"),
         ("period,customers\n2026Q4,€ 5\n", r"customers is '€ 5'.*without a currency sign"),
         ("period,customers\n2026Q4,\n", r"customers is ''"),
+        ("period;customers\n2026Q4;330,5\n", r"customers is '330,5', .*Give whole customers"),
         ("period,channel,customers\n2026Q4,,5\n", r"the group is blank, in plan\.csv, row 2"),
     ],
 )  # fmt: skip
@@ -79,5 +80,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_spend(tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="the table cannot be read"):
         read_spend(written(tmp_path, "period,spend\n2026Q4,5,6,7\n2026Q3,1,2,3,4,5\n"))
-    with pytest.raises(InputError, match=r"column 'channel' is neither .*The model has no groups"):
+    with pytest.raises(
+        InputError, match=r"column 'channel' is neither .*If it is a group, name it: --by channel"
+    ):
         read_spend(written(tmp_path, "period,channel,spend\n2026Q4,web,5\n"))
