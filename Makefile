@@ -18,8 +18,9 @@ $(VENV)/.tested: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/forecast demo --out demo
 
+# Notebooks run in a target of their own.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --ignore=tests/test_notebooks.py
 
 torture: $(VENV)/.tested
 	CLV_TORTURE=200 $(BIN)/python -m pytest tests/store/test_ledger.py

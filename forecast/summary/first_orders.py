@@ -17,6 +17,7 @@ from forecast.summary.histories import Histories, ident
 MOST_VALUES = 100
 LEAST_CUSTOMERS = 5  # behind each kept value: a model must not give a single customer's order away
 LEAST_VALUES = 4  # of a group that tells how first orders vary
+_MONTH = np.timedelta64(1, "M")
 OWN_SHAPE = 50.0  # customers from which on a group's own distribution outweighs that of all
 
 
@@ -61,7 +62,9 @@ def _arrivals(histories: Histories, group: str) -> dict[str, Any]:
     ).fetchall()
     first = min((month for _, month, _ in rows), default=f"{histories.as_of:%Y-%m}")
     months = (
-        np.arange(np.datetime64(first), np.datetime64(f"{histories.as_of:%Y-%m}") + 1).astype(str).tolist()
+        np.arange(np.datetime64(first), np.datetime64(f"{histories.as_of:%Y-%m}") + _MONTH)
+        .astype(str)
+        .tolist()
     )
     counts = {name: dict.fromkeys(months, 0) for name in sorted({name for name, _, _ in rows})}
     for name, month, size in rows:

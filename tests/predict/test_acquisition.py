@@ -53,7 +53,7 @@ def kinds(model: ClvModel, arrivals: Arrivals) -> Kinds:
 
 
 def days(first: str, last: str) -> np.ndarray:
-    return np.arange(np.datetime64(first), np.datetime64(last) + 1)
+    return np.arange(np.datetime64(first), np.datetime64(last) + np.timedelta64(1, "D"))
 
 
 # --- how many -----------------------------------------------------------------------------------------
