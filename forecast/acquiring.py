@@ -9,10 +9,10 @@ import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.model import Model, load
-from forecast.periods import check_levels, horizon_days
+from forecast.periods import DAYS_PER_MONTH, check_levels, horizon_days
 from forecast.pipeline import Outcome, noted
 from forecast.predict import payback
-from forecast.predict.payback import MONTH, ValueByAge
+from forecast.predict.payback import ValueByAge
 from forecast.predict.whatif import Scenario, read_scenario, what_if_table
 from forecast.reports.terminal import newcomer_lines, payback_lines, plan_lines, what_if_lines
 from forecast.reports.writing import is_page, write_newcomers_page
@@ -117,7 +117,7 @@ def value_by_age(
     [32.99, 40.41, 83.87]
     """
     days = horizon_days(horizon, model.as_of)
-    months = int(days / MONTH + 0.01)
+    months = int(days / DAYS_PER_MONTH + 0.01)
     if months < 1:
         raise ArgumentError(
             f"the horizon of {days} days holds no whole month", advice="Give a horizon of 31 days or more."
@@ -177,7 +177,7 @@ def newcomers(
             **{key: own.provenance[key] for key in ("currency", "timezone", "value_policy", "fingerprint")},
         }  # fmt: skip
         values = None
-        if own.spend is not None and days >= MONTH:
+        if own.spend is not None and days >= DAYS_PER_MONTH:
             values = value_by_age(
                 own, days, margin=margin, discount_rate=options.get("discount_rate", 0.0), seed=seed
             )

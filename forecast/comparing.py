@@ -104,7 +104,7 @@ class Comparison:
         StoreError
             When a forecast or a settlement is damaged, or the disk refuses.
         """
-        from forecast.reports.pages import html_page
+        from forecast.reports.html import html_page
 
         return write_text(html_page(**self.content()), path)
 

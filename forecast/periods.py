@@ -19,6 +19,7 @@ import numpy as np
 from forecast.errors import ArgumentError
 
 DAYS_PER_YEAR = 365.25
+DAYS_PER_MONTH = DAYS_PER_YEAR / 12.0
 DISCOUNT_STEP = 30
 
 

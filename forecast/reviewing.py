@@ -13,8 +13,8 @@ from forecast.orders import Orders
 from forecast.periods import check_seed
 from forecast.pipeline import Outcome, noted
 from forecast.record import drift, track_record
+from forecast.reports.html import html_page
 from forecast.reports.markdown import markdown_page
-from forecast.reports.pages import html_page
 from forecast.reports.sections_review import review_sentences
 from forecast.store.guarding import output_folder, protect
 from forecast.store.references import parse_reference
@@ -29,7 +29,8 @@ def issue_forecast(
     """Freeze a forecast of a saved model in the ledger."""
     check_seed(options.get("seed", 0))
     parse_reference(model)
-    found = issue(load(Path(models) / model), orders, ledger=ledger, **options)
+    own = load(Path(models) / model)
+    found = issue(own, orders, ledger=ledger, **options)
     totals = found.table("totals")
     means = totals[(totals["scope"] == "total") & (totals["output_type"] == "mean")]
     data: dict[str, Any] = {}
@@ -37,16 +38,15 @@ def issue_forecast(
     lines = [f"{head} for {found.content['customers']:,} known customers and those to be won"]
     lines.append(f"Arrivals: {found.content['arrivals']['source']}")
     for window in found.content["quarters"]:
-        own = means[means["target_end_date"] == window["end"]]
+        lines_of = means[means["target_end_date"] == window["end"]]
         label = window["quarter"] + " (rest)" * window["partial"]
         data[label] = {
             str(group): dict(zip(part["target"], part["value"], strict=True))
-            for group, part in own.groupby("group")
+            for group, part in lines_of.groupby("group")
         }
         said, new = data[label]["all"], data[label]["new"]
         parts = [f"{name} {value:,.0f}" for name, value in said.items() if name != "acquired"]
         lines.append(f"  {label}: {', '.join(parts)}; of these new customers {new['acquired']:,.0f} won")
-    own = load(Path(models) / model)
     notes = [
         f"{f.spec.title} {f.verdict}." for f in (own.purchases, own.spend) if f and not f.verdict.converged
     ]

@@ -9,10 +9,9 @@ import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.orders.plans import WHOLE
-from forecast.periods import DAYS_PER_YEAR
+from forecast.periods import DAYS_PER_MONTH
 from forecast.summary.histories import MONEY, Histories, OrderTable, ident
 
-MONTH = DAYS_PER_YEAR / 12.0
 YES, NO, UNKNOWN = "paid back", "not reached", "not known yet"
 PAYBACK_COLUMNS = (
     "period",
@@ -83,7 +82,7 @@ def payback_frame(
         f"SELECT c.first_purchase AS first, {group} AS g, count(*) AS n FROM {histories.table} c GROUP BY ALL"
     ).df()
     # An order on the day of the first belongs to month 0, the first order's own.
-    month = np.ceil(days["age"].to_numpy(dtype=float) / MONTH).astype(int)
+    month = np.ceil(days["age"].to_numpy(dtype=float) / DAYS_PER_MONTH).astype(int)
     value = days["v"].astype(float).to_numpy() * margin
     rows = []
     for line in spend.to_dict("records"):
@@ -100,7 +99,7 @@ def payback_frame(
         )
         size = int(won.loc[all_won, "n"].sum())
         youngest = won.loc[all_won, "first"].max() if size else end
-        seen = int((pd.Timestamp(as_of) - youngest).days // MONTH)
+        seen = int((pd.Timestamp(as_of) - youngest).days // DAYS_PER_MONTH)
         until = min(seen, months)
         curve = np.cumsum(np.bincount(month[own], value[own], minlength=until + 1)[: until + 1])
         status = _status(curve, line["spend"], size, seen >= months)

@@ -17,12 +17,10 @@ import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.fitting.design import OTHER
-from forecast.periods import DAYS_PER_YEAR, check_discount_rate, check_margin, check_seed
+from forecast.periods import DAYS_PER_MONTH, DAYS_PER_YEAR, check_discount_rate, check_margin, check_seed
 from forecast.predict.newcomers import ROUNDS, Lines, mean_spend, quantiles
 from forecast.predict.population import ClvModel, log_p_alive
 from forecast.predict.tables import gathered
-
-MONTH = DAYS_PER_YEAR / 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +108,7 @@ def value_by_age(
             "the model knows no money, so nothing can be paid back",
             advice="Fit it on orders with a value column.",
         )
-    ages = np.minimum(np.arange(months + 1) * MONTH, np.inf if days is None else days)
+    ages = np.minimum(np.arange(months + 1) * DAYS_PER_MONTH, np.inf if days is None else days)
     lines = Lines.of(model, first_orders, as_of, 1, 0.0)
     first = lines.first
     time = np.array([0.0, *(lines.ahead(float(age)) for age in ages[1:])])

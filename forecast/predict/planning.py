@@ -11,10 +11,10 @@ import pandas as pd
 
 from forecast.errors import ArgumentError
 from forecast.fitting.design import OTHER
-from forecast.periods import check_levels, level_label
+from forecast.periods import DAYS_PER_MONTH, check_levels, level_label
 from forecast.predict.arrivals import check_plan
 from forecast.predict.newcomers import Lines, draw_newcomers, newcomer_table, quantiles
-from forecast.predict.payback import MONTH, acquired_in, payback_table, value_by_age
+from forecast.predict.payback import acquired_in, payback_table, value_by_age
 from forecast.predict.population import ClvModel
 
 _FEW = 200
@@ -134,7 +134,7 @@ def priced_newcomers(
     levels = check_levels(levels)
     table = newcomer_table(model, first_orders, days=days, levels=levels, **options)
     if spend is not None:
-        months = int(days / MONTH + 0.01)
+        months = int(days / DAYS_PER_MONTH + 0.01)
         if months < 1:
             raise ArgumentError(
                 f"the horizon of {days} days holds no whole month, and payback is told in months",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forecast.reports.blocks import Gallery, Key, Lines, Picture, Section, Table, Terms
-from forecast.reports.pages import facts_in_words
+from forecast.reports.html import facts_in_words
 
 
 def markdown_page(
@@ -19,7 +19,7 @@ def markdown_page(
     keys: Sequence[Key] = (),
     lead: Sequence[Any] = (),
 ) -> str:
-    """The Markdown twin of :func:`forecast.reports.pages.html_page`.
+    """The Markdown twin of :func:`forecast.reports.html.html_page`.
 
     Parameters
     ----------

@@ -6,12 +6,9 @@ escaped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from forecast.evaluation.backtest import Backtest
@@ -21,8 +18,9 @@ from forecast.model import Model
 from forecast.orders.reconciliation import Reconciliation
 from forecast.orders.sufficiency import Sufficiency
 from forecast.predict.payback import ValueByAge
-from forecast.reports.blocks import Key, Lines, Section, Terms
+from forecast.reports.blocks import Lines, Section, Terms
 from forecast.reports.definitions import MODEL_TERMS, SCORE_TERMS, TERMS
+from forecast.reports.html import html_page
 from forecast.reports.sections_backtest import (
     backtest_sections,
     backtest_terms,
@@ -47,20 +45,7 @@ from forecast.reports.sections_shop import (
     payback_section,
     reconciliation_section,
 )
-from forecast.reports.wording import NONE, count, day, plain
-
-_WORDS = {
-    "as_of": "last day known (as_of)",
-    "first_day": "first order",
-    "last_day": "last order",
-    "timezone": "time zone of the shop",
-    "value_policy": "value policy",
-    "zero_value": "orders of value 0",
-    "dialect": "dialect",
-    "mapping": "columns used",
-    "fingerprint": "fingerprint of the purchases",
-}
-_NOTHING_GIVEN = {"currency": "not given", "timezone": "not given: days as written in the log"}
+from forecast.reports.wording import NONE, count, day
 
 
 def backtest_page(backtest: Backtest, *, title: str, facts: Mapping[str, Any]) -> str:
@@ -351,59 +336,3 @@ def review_content(
             lines, record, currency=currency, cohorts=cohorts, drift=drift, notes=notes
         ),
     }
-
-
-def html_page(
-    title: str,
-    *,
-    deck: str,
-    sections: Sequence[Section],
-    facts: Mapping[str, Any],
-    keys: Sequence[Key] = (),
-    lead: Sequence[Any] = (),
-) -> str:
-    """A page of sections as HTML.
-
-    Parameters
-    ----------
-    title, deck : str
-    sections : sequence of Section
-    facts : mapping
-        What the numbers rest on.
-    keys : sequence of Key
-    lead : sequence of blocks
-        Before the sections.
-    """
-    shown = facts_in_words(facts)
-    page = _environment().get_template("page.html.j2").render(
-        title=title,
-        deck=deck,
-        keys=keys,
-        lead=lead,
-        facts=shown,
-        sections=sections,
-        footer="Made with clv-forecast from the orders described above. The same orders give the same page.",
-    )  # fmt: skip
-    # A number and its percent sign stay on one line.
-    return re.sub(r"(\d) %", "\\1\u00a0%", page)
-
-
-def facts_in_words(facts: Mapping[str, Any]) -> dict[str, str]:
-    """What the numbers rest on, as it is said."""
-    return {
-        _WORDS.get(name, name.replace("_", " ")): _NOTHING_GIVEN.get(name, NONE)
-        if plain(value) == NONE
-        else plain(value)
-        for name, value in facts.items()
-    }
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("forecast.reports"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )

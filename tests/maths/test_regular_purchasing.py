@@ -45,7 +45,9 @@ def likelihood_by_integral(
         silent = mp.gammainc(k, rate * (T - t_x), regularized=True)  # fewer than k events since
         return density, density * silent
 
-    weight = lambda v: alpha**r * v ** (mp.mpf(r) - 1) * mp.exp(-alpha * v) / mp.gamma(r)  # noqa: E731
+    def weight(v: mp.mpf) -> mp.mpf:
+        return alpha**r * v ** (mp.mpf(r) - 1) * mp.exp(-alpha * v) / mp.gamma(r)
+
     nodes = [0, 0.01, 0.05, 0.2, 1, 5, mp.inf]
     rate_left = mp.quad(lambda v: weight(v) * given_rate(v)[0], nodes)
     rate_alive = mp.quad(lambda v: weight(v) * given_rate(v)[1], nodes)

@@ -13,10 +13,11 @@ import forecast
 from forecast.errors import ArgumentError
 from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
 from forecast.orders.plans import read_plan, read_spend
+from forecast.periods import DAYS_PER_MONTH
 from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.calibration import Calibration
 from forecast.predict.newcomers import newcomer_table
-from forecast.predict.payback import MONTH, ValueByAge, acquired_in, payback_table, value_by_age
+from forecast.predict.payback import ValueByAge, acquired_in, payback_table, value_by_age
 from forecast.predict.planning import planned_value, priced_newcomers
 from forecast.predict.whatif import Scenario, changed, read_scenario, what_if_table
 from forecast.summary.first_orders import describe_first_orders
@@ -51,7 +52,9 @@ def test_value_by_age_ends_at_the_table_of_newcomers(taught: Calibration) -> Non
     assert found.mean[0, 0] == pytest.approx(0.4 * row["first_order_value"])
     assert (np.diff(found.mean[:, 0]) > 0).all()
     for month in (3, 6):
-        at = newcomer_table(model, FIRST, as_of=AS_OF, days=round(month * MONTH), levels=(), margin=0.4)
+        at = newcomer_table(
+            model, FIRST, as_of=AS_OF, days=round(month * DAYS_PER_MONTH), levels=(), margin=0.4
+        )
         assert found.mean[month, 0] == pytest.approx(at["expected_value"][0], rel=4e-3)  # whole days
 
 
