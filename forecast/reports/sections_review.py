@@ -115,6 +115,10 @@ interval (1,100 to 1,400).
     return found
 
 
+def _quoted(rule: str) -> str:
+    return f"\u201c{_RULES.get(rule, rule)}\u201d"
+
+
 def _much(error: float) -> str:
     """``5.0 % too much``."""
     if error != error:
@@ -151,7 +155,7 @@ def _rules_in_words(lines: pd.DataFrame, target: str) -> list[str]:
         mine = abs(known["forecast"] - known["actual"])
         nearer = rules[(rules["forecast"] - rules["actual"]).abs() < mine]
         found.append(
-            f"For known customers\u2019 purchases {listed([_RULES[n] for n in nearer['group']])} came nearer "
+            f"For known customers\u2019 purchases {listed([_quoted(n) for n in nearer['group']])} came nearer "
             "than the model."
             if len(nearer)
             else f"For known customers\u2019 purchases none of {len(rules)} simple rules came nearer."
