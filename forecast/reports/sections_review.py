@@ -155,8 +155,8 @@ def _rules_in_words(lines: pd.DataFrame, target: str) -> list[str]:
         mine = abs(known["forecast"] - known["actual"])
         nearer = rules[(rules["forecast"] - rules["actual"]).abs() < mine]
         found.append(
-            f"For known customers\u2019 purchases {listed([_quoted(n) for n in nearer['group']])} came nearer "
-            "than the model."
+            f"For known customers\u2019 purchases {listed([_quoted(n) for n in nearer['group']])} came "
+            "nearer than the model."
             if len(nearer)
             else f"For known customers\u2019 purchases none of {len(rules)} simple rules came nearer."
         )
