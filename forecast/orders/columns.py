@@ -156,7 +156,7 @@ def _asked_column(role: str, name: str, columns: Sequence[str], where: str) -> s
     raise InputError(
         f"the column mapped to {role} is not there: {name!r}",
         where=where,
-        advice=f"Columns found: {_listed(columns)}.",
+        advice=f"Columns found: {listed(columns)}.",
     )
 
 
@@ -168,13 +168,14 @@ def _candidates(columns: Sequence[str], tiers: Sequence[Sequence[str]]) -> list[
     return []
 
 
-def _listed(columns: Sequence[str]) -> str:
+def listed(columns: Sequence[str]) -> str:
+    """Names of columns for a message, not too many of them."""
     shown = [repr(name) for name in columns[:40]]
     return ", ".join(shown) + (f" and {len(columns) - 40} more" if len(columns) > 40 else "")
 
 
 def _how_to_map(role: str, example: str, columns: Sequence[str]) -> str:
     return (
-        f"Columns found: {_listed(columns)}. Say which one it is: --map {role}={example} "
+        f"Columns found: {listed(columns)}. Say which one it is: --map {role}={example} "
         f"or mapping={{{role!r}: {example!r}}}."
     )

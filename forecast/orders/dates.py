@@ -27,8 +27,9 @@ FAMILIES = {
     "epoch_ms": re.compile(r"9{12,13}"),
     "epoch_ns": re.compile(r"9{16}|9{19}"),
     "excel": re.compile(r"9{5}([.]9+)?"),
+    "named": re.compile(r"[A-Za-z]{3,9}[.]? 9{1,2},? 9999(,? 9{1,2}:99(:99)?( ?[AaPp][Mm])?)?"),
 }
-_READABLE = ("iso", "aware", "compact", "dmy")
+_READABLE = ("iso", "aware", "compact", "dmy", "named")
 _REFUSED = {
     "epoch_s": ("seconds since 1970", "Pass date_format='epoch_s' if they are."),
     "epoch_ms": ("milliseconds since 1970", "Pass date_format='epoch_ms' if they are."),
@@ -36,19 +37,42 @@ _REFUSED = {
     "excel": ("serial day numbers of a spreadsheet", "Pass date_format='excel' if they are."),
     "short_year": ("years of two digits", "Pass date_format, for example '%d/%m/%y'."),
 }
-_WORDS = {"iso": "ISO dates", "compact": "YYYYMMDD", "aware": "stamps with their offset from UTC"}
+_WORDS = {
+    "iso": "ISO dates",
+    "compact": "YYYYMMDD",
+    "aware": "stamps with their offset from UTC",
+    "named": "dates with the name of the month",
+    "excel": "serial day numbers of a spreadsheet",
+}
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|DECIMAL.*)")
 _MOST_SHAPES = 5000
 
 
 @dataclass(frozen=True)
 class DayReading:
-    """How the day of a row is computed: expressions over the staged relation."""
+    """How the day of a row is computed: expressions over the staged relation.
+
+    ``stamp`` is the shop's wall time, a timestamp without zone.
+    """
 
     day: str
     blank: str
     shape: str | None
     note: str
+    stamp: str = "CAST(NULL AS TIMESTAMP)"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What a column's stamps mean: ``ask`` when they do not say, ``wall`` time of the shop, or ``utc``.
+
+    Platforms are known to write ``wall`` or ``utc``; there a column of spreadsheet serials can only come from
+    a spreadsheet, and ``month_first`` settles dates that could be read both ways.
+    """
+
+    kind: str = "ask"
+    timezone: str | None = None
+    month_first: bool = False
 
 
 def read_days(
@@ -59,6 +83,7 @@ def read_days(
     timezone: str | None,
     date_format: str | None,
     header: str,
+    clock: Clock | None = None,
 ) -> DayReading:
     """Decide how a date column is read.
 
@@ -76,6 +101,8 @@ def read_days(
         A strptime format, ``"epoch_s"``, ``"epoch_ms"`` or ``"excel"``.
     header : str
         The column's own name, for messages.
+    clock : Clock, optional
+        What stamps mean where a platform is known to have written them.
 
     Raises
     ------
@@ -85,6 +112,7 @@ def read_days(
         When ``date_format`` cannot be meant.
     """
     column = f"column {header!r}"
+    clock = Clock(timezone=timezone) if clock is None else clock
     native = kind == "DATE" or kind.startswith("TIMESTAMP")
     if native and date_format is not None:
         raise ArgumentError(
@@ -94,11 +122,11 @@ def read_days(
     if native:
         blank = f"{cell} IS NULL"
         if kind == "DATE":
-            return DayReading(cell, blank, None, "dates")
+            return DayReading(cell, blank, None, "dates", f"CAST({cell} AS TIMESTAMP)")
         aware = kind == "TIMESTAMP WITH TIME ZONE"
         stamp = cell if aware else f"CAST({cell} AS TIMESTAMP)"
-        day, note = _stamp_day(connection, relation, stamp, aware, timezone, column)
-        return DayReading(day, blank, None, note)
+        wall, note = _wall_time(connection, relation, stamp, aware, clock, column)
+        return DayReading(f"CAST({wall} AS DATE)", blank, None, note, wall)
     if _NUMERIC.fullmatch(kind):
         txt = _digits(cell, kind)
     elif kind == "VARCHAR":
@@ -108,10 +136,10 @@ def read_days(
     blank = f"({txt} IS NULL OR lower({txt}) IN ({texts(BLANK_TEXTS)}))"
     shape = _shape(txt)
     if date_format is not None:
-        day, note = _formatted(connection, relation, txt, blank, date_format, timezone, column)
-        return DayReading(day, blank, shape, note)
-    day, note = _detected(connection, relation, txt, blank, shape, timezone, column)
-    return DayReading(day, blank, shape, note)
+        wall, note = _formatted(connection, relation, txt, blank, date_format, clock, column)
+    else:
+        wall, note = _detected(connection, relation, txt, blank, shape, clock, column)
+    return DayReading(f"CAST({wall} AS DATE)", blank, shape, note, wall)
 
 
 def _shape(txt: str) -> str:
@@ -157,7 +185,7 @@ def bad_date_error(connection: Any, relation: str, reading: DayReading, rows: in
 
 
 def _detected(
-    connection: Any, relation: str, txt: str, blank: str, shape: str, timezone: str | None, column: str
+    connection: Any, relation: str, txt: str, blank: str, shape: str, clock: Clock, column: str
 ) -> tuple[str, str]:
     counted = connection.execute(
         f"SELECT {shape} AS shape, count(*) AS n FROM {relation} WHERE NOT {blank} "
@@ -168,14 +196,15 @@ def _detected(
     for one, n in counted:
         families.setdefault(_family(one), {})[one] = n
     totals = {name: sum(shapes.values()) for name, shapes in families.items()}
+    readable = _READABLE if clock.kind == "ask" else (*_READABLE, "excel")
     for name, (what, advice) in _REFUSED.items():
-        if totals.get(name, 0) * 2 > cells:
+        if name not in readable and totals.get(name, 0) * 2 > cells:
             raise InputError(f"the dates look like {what}", where=column, count=totals[name], advice=advice)
-    present = [name for name in _READABLE if name in families]
+    present = [name for name in readable if name in families]
     if not present:
         # Left to the count of bad dates, which knows how many there are.
-        return "CAST(NULL AS DATE)", "no readable dates"
-    if "aware" in present and len(present) > 1:
+        return "CAST(NULL AS TIMESTAMP)", "no readable dates"
+    if "aware" in present and len(present) > 1 and clock.kind != "wall":
         others = sum(totals[name] for name in present if name != "aware")
         raise InputError(
             f"{totals['aware']:,} stamps say their offset from UTC and {others:,} do not",
@@ -186,25 +215,33 @@ def _detected(
         "iso": f"TRY_CAST({txt} AS TIMESTAMP)",
         "compact": f"try_strptime({txt}, '%Y%m%d')",
         "aware": _aware_stamp(txt),
+        "named": _named_stamp(txt),
+        "excel": _excel_stamp(txt),
     }
+    if clock.kind == "wall" and clock.timezone is not None and "aware" in present:
+        stamps["aware"] = f"({stamps['aware']} AT TIME ZONE {text(clock.timezone)})"
+    elif clock.kind == "wall":
+        stamps["aware"] = _written_stamp(txt)
     note = " and ".join(_WORDS.get(name, name) for name in present)
     if "dmy" in present:
-        stamps["dmy"], order = _slashes(connection, relation, txt, shape, families["dmy"], column)
+        stamps["dmy"], order = _slashes(connection, relation, txt, shape, families["dmy"], column, clock)
         note = note.replace("dmy", order)
     if len(present) == 1 and len(families) == 1:
         stamp = stamps[present[0]]
     else:
         arms = " ".join(f"WHEN {shape} IN ({texts(sorted(families[f]))}) THEN {stamps[f]}" for f in present)
         stamp = f"CASE {arms} END"
-    if present == ["aware"] and timezone is None:
+    if clock.kind == "wall":
+        converted = "aware" in present and clock.timezone is not None
+        return stamp, f"{note}, days {f'of {clock.timezone}' if converted else 'as they are written'}"
+    if present == ["aware"] and clock.timezone is None:
         # Whole days written with an offset keep the day that is written.
-        local = f"TRY_CAST(regexp_extract({txt}, '^[0-9-]+[ T][0-9:.]+') AS TIMESTAMP)"
-        return _stamp_day(connection, relation, local, True, None, column, local=True)
+        return _wall_time(connection, relation, _written_stamp(txt), True, clock, column, local=True)
     timed = "aware" in present or any(":" in one for name in present for one in families[name])
     if not timed:
-        return f"CAST({stamp} AS DATE)", note
-    day, zone_note = _stamp_day(connection, relation, stamp, "aware" in present, timezone, column)
-    return day, f"{note}, {zone_note}"
+        return stamp, note
+    wall, zone_note = _wall_time(connection, relation, stamp, "aware" in present, clock, column)
+    return wall, f"{note}, {zone_note}"
 
 
 def _family(shape: str) -> str:
@@ -221,8 +258,56 @@ def _aware_stamp(txt: str) -> str:
     return f"TRY_CAST({hours} AS TIMESTAMPTZ)"
 
 
+def _written_stamp(txt: str) -> str:
+    return f"TRY_CAST(regexp_extract({txt}, '^[0-9-]+[ T][0-9:.]+') AS TIMESTAMP)"
+
+
+def _named_stamp(txt: str) -> str:
+    """Month names; older Magento writes 14:25:08 PM, where the hour of 24 is right and the PM is not."""
+    plain = f"replace({txt}, '.', '')"
+    bare = f"regexp_replace({plain}, ' ?[AaPp][Mm]$', '')"
+    hour = f"TRY_CAST(regexp_extract({plain}, ' ([0-9]{{1,2}}):', 1) AS INTEGER)"
+    times = ["", " %H:%M", " %H:%M:%S", ", %H:%M", ", %H:%M:%S"]
+    full = "[" + texts(f"{m} %d{c} %Y{time}" for m in ("%b", "%B") for c in (",", "") for time in times) + "]"
+    half = (
+        "["
+        + texts(
+            f"{m} %d{c} %Y{time}"
+            for m in ("%b", "%B")
+            for c in (",", "")
+            for time in (
+                " %I:%M %p",
+                " %I:%M:%S %p",
+                ", %I:%M %p",
+                ", %I:%M:%S %p",
+                " %I:%M%p",
+                " %I:%M:%S%p",
+            )
+        )
+        + "]"
+    )
+    return (
+        f"(CASE WHEN {hour} BETWEEN 1 AND 12 AND regexp_matches({plain}, '[AaPp][Mm]$') "
+        f"THEN try_strptime({plain}, {half}) ELSE try_strptime({bare}, {full}) END)"
+    )
+
+
+def _excel_stamp(txt: str) -> str:
+    # Day 1 is 1900-01-01 and 1900 is taken for a leap year, so the count starts two days earlier.
+    number = f"TRY_CAST({txt} AS DOUBLE)"
+    guarded = f"CASE WHEN {number} BETWEEN 1 AND 100000 THEN {number} END"
+    seconds = f"CAST(round(({guarded}) * 86400) AS BIGINT)"
+    return f"(TIMESTAMP '1899-12-30' + to_seconds({seconds}))"
+
+
 def _slashes(
-    connection: Any, relation: str, txt: str, shape: str, shapes: dict[str, int], column: str
+    connection: Any,
+    relation: str,
+    txt: str,
+    shape: str,
+    shapes: dict[str, int],
+    column: str,
+    clock: Clock,
 ) -> tuple[str, str]:
     """Day or month first: some number above 12 has to decide."""
     parts = f"regexp_extract({txt}, '^([0-9]+).([0-9]+).', "
@@ -240,7 +325,9 @@ def _slashes(
             where=column,
             advice="Export the column in one form, for example 2024-05-31.",
         )
-    if not day_first and not month_first:
+    if not day_first and not month_first and clock.month_first:
+        month_first = rows
+    elif not day_first and not month_first:
         raise InputError("ambiguous day and month", where=column, count=rows, advice=advice)
     date = "%d/%m/%Y" if day_first else "%m/%d/%Y"
     times = ["", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %I:%M%p", " %I:%M:%S%p"]
@@ -249,18 +336,16 @@ def _slashes(
 
 
 def _formatted(
-    connection: Any, relation: str, txt: str, blank: str, date_format: str, timezone: str | None, column: str
+    connection: Any, relation: str, txt: str, blank: str, date_format: str, clock: Clock, column: str
 ) -> tuple[str, str]:
     number = f"TRY_CAST({txt} AS DOUBLE)"
     if date_format in ("epoch_s", "epoch_ms"):
         scale = 1_000_000 if date_format == "epoch_s" else 1000
         guarded = f"CASE WHEN abs({number}) * {scale} < 4e15 THEN {number} END"
         stamp = f"make_timestamptz(CAST({guarded} * {scale} AS BIGINT))"
-        return _stamp_day(connection, relation, stamp, True, timezone, column)
+        return _wall_time(connection, relation, stamp, True, clock, column)
     if date_format == "excel":
-        # Day 1 is 1900-01-01 and 1900 is taken for a leap year, so the count starts two days earlier.
-        guarded = f"CASE WHEN {number} BETWEEN 1 AND 100000 THEN {number} END"
-        return f"(DATE '1899-12-30' + CAST(floor({guarded}) AS INTEGER))", "serial day numbers"
+        return _excel_stamp(txt), "serial day numbers"
     if "%" not in date_format:
         raise ArgumentError(
             f"date_format is not understood: {date_format!r}",
@@ -274,38 +359,45 @@ def _formatted(
             f"date_format is not understood: {date_format!r}", advice="Give a pattern such as '%d/%m/%Y'."
         ) from None
     aware = kind[0] == "TIMESTAMP WITH TIME ZONE"
-    day, note = _stamp_day(connection, relation, stamp, aware, timezone, column)
-    return day, f"{date_format}, {note}"
+    wall, note = _wall_time(connection, relation, stamp, aware, clock, column)
+    return wall, f"{date_format}, {note}"
 
 
-def _stamp_day(
+def _wall_time(
     connection: Any,
     relation: str,
     stamp: str,
     aware: bool,
-    timezone: str | None,
+    clock: Clock,
     column: str,
     local: bool = False,
 ) -> tuple[str, str]:
-    """The store's own day of a stamp; a time of day needs a zone."""
-    if aware and timezone is not None:
-        return f"CAST(({stamp}) AT TIME ZONE {text(timezone)} AS DATE)", f"days of {timezone}"
+    """The shop's own time of a stamp; a time of day needs a zone unless the platform wrote wall time."""
+    zone = clock.timezone
+    if aware and zone is not None:
+        return f"({stamp}) AT TIME ZONE {text(zone)}", f"days of {zone}"
+    if not aware and zone is not None and clock.kind == "utc":
+        return f"(({stamp}) AT TIME ZONE 'UTC') AT TIME ZONE {text(zone)}", f"UTC, days of {zone}"
     plain = f"({stamp}) AT TIME ZONE 'UTC'" if aware and not local else f"({stamp})"
-    if timezone is None:
-        timed = connection.execute(
-            f"SELECT count(*) FROM {relation} WHERE CAST({plain} AS TIME) <> TIME '00:00:00'"
-        ).fetchall()[0][0]
-        if timed:
-            what = "stamps say their offset from UTC" if aware else "stamps carry a time of day"
-            raise InputError(
-                f"{what}, and no time zone of the shop is given",
-                where=column,
-                count=timed,
-                advice="The day is the shop's own day: pass --timezone Europe/Amsterdam "
-                "(timezone='Europe/Amsterdam'), or 'UTC' if that is meant.",
-            )
-        return f"CAST({plain} AS DATE)", "whole days"
-    return f"CAST({plain} AS DATE)", f"wall time of {timezone}"
+    if zone is not None:
+        return plain, f"wall time of {zone}"
+    if clock.kind == "wall" and not aware:
+        return plain, "days as they are written"
+    timed = connection.execute(
+        f"SELECT count(*) FROM {relation} WHERE CAST({plain} AS TIME) <> TIME '00:00:00'"
+    ).fetchall()[0][0]
+    if timed:
+        what = "stamps say their offset from UTC" if aware else "stamps carry a time of day"
+        if clock.kind == "utc":
+            what = "stamps are in UTC"
+        raise InputError(
+            f"{what}, and no time zone of the shop is given",
+            where=column,
+            count=timed,
+            advice="The day is the shop's own day: pass --timezone Europe/Amsterdam "
+            "(timezone='Europe/Amsterdam'), or 'UTC' if that is meant.",
+        )
+    return plain, "whole days"
 
 
 def check_timezone(connection: Any, timezone: str | None) -> str | None:

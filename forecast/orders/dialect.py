@@ -74,30 +74,6 @@ GENERIC = Dialect(
     zero_value="keep",
 )  # fmt: skip
 
-DIALECTS = {GENERIC.name: GENERIC}
-
-
-def choose_dialect(name: str) -> Dialect:
-    """The dialect with this name; ``"auto"`` decides by itself.
-
-    Raises
-    ------
-    ArgumentError
-        When the name is unknown.
-
-    Examples
-    --------
-    >>> choose_dialect("auto").name
-    'generic'
-    """
-    if name == "auto":
-        return GENERIC
-    if name not in DIALECTS:
-        raise ArgumentError(
-            f"dialect {name!r} is not known", advice=f"Known: auto, {', '.join(sorted(DIALECTS))}."
-        )
-    return DIALECTS[name]
-
 
 def choose_value_policy(dialect: Dialect, value_policy: str | None) -> str:
     """What the money means; the dialect's default when nothing is asked.
@@ -118,16 +94,21 @@ def choose_value_policy(dialect: Dialect, value_policy: str | None) -> str:
     return value_policy
 
 
-def choose_zero_value(dialect: Dialect, zero_value: str | None) -> str:
+def choose_zero(zero_value: str | None, default: str) -> str:
     """``"keep"`` or ``"drop"`` for orders of value 0.
 
     Raises
     ------
     ArgumentError
         When it is neither.
+
+    Examples
+    --------
+    >>> choose_zero(None, "drop")
+    'drop'
     """
     if zero_value is None:
-        return dialect.zero_value
+        return default
     if zero_value not in ("keep", "drop"):
         raise ArgumentError(f"zero_value is {zero_value!r}", advice="Give 'keep' or 'drop'.")
     return zero_value

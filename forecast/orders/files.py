@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import gzip
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,24 @@ def read_head(path: Path) -> bytes:
     if b"\x00" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputError("the file is no text (binary)", where=path.name, advice=f"Give {KNOWN}.")
     return head
+
+
+# Where the APIs of the platforms put the list of records.
+WRAPPERS = ("orders", "items", "data", "results", "order")
+
+
+def wrapper_of(path: Path) -> str | None:
+    """How JSON records are wrapped: "" for one array, a key for an object that holds it, None for lines.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or is empty.
+    """
+    head = read_head(path).lstrip(b"\xef\xbb\xbf \t\r\n").decode("utf-8", errors="replace")
+    if head.startswith("["):
+        return ""
+    key = re.match(r'\{\s*"([A-Za-z_]+)"\s*:\s*\[', head)
+    if key is not None and key[1] in WRAPPERS:
+        return key[1]
+    return None

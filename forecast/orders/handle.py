@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from forecast.errors import InputError
+from forecast.errors import ArgumentError, InputError
+from forecast.orders.codes import SOLD
 from forecast.orders.reconciliation import Reconciliation
 from forecast.orders.sql import MONEY
 from forecast.orders.writing import write_frame
@@ -32,6 +33,11 @@ class Orders:
     table : str
         One row per order: ``customer_id`` (text), ``order_day`` (date), ``value`` (double, NULL in a log
         without money), ``order_id``, ``items``, ``source_file``, ``source_row``, and the ``extras``.
+    canonical_table, versions_table : str, optional
+        Of a platform's export: every order record, used or not; and the orders as they were known from one
+        day to the next, where refunds or cancellations have dates.
+    refusal : str, optional
+        Why no customer can be told from another; only totals can then be had.
     reconciliation : Reconciliation
         Where every row and every euro went, for all that was read.
     mapping : dict of role to column name
@@ -56,7 +62,7 @@ class Orders:
     """
 
     connection: Any
-    table: str
+    orders_table: str
     rejects_table: str
     reconciliation: Reconciliation
     mapping: dict[str, str]
@@ -67,11 +73,30 @@ class Orders:
     zero_value: str
     extras: tuple[str, ...]
     paths: tuple[Path, ...] = ()
+    canonical_table: str | None = None
+    versions_table: str | None = None
+    refusal: str | None = None
+
+    @property
+    def table(self) -> str:
+        """The table of orders, for whoever counts customers.
+
+        Raises
+        ------
+        InputError
+            When the source does not say who bought.
+        """
+        if self.refusal is not None:
+            raise InputError(
+                self.refusal, where=self.dialect, advice="Use its totals: orders.sales(), or forecast check."
+            )
+        return self.orders_table
 
     @cached_property
     def _facts(self) -> tuple[int, int, dt.date | None, dt.date | None]:
         row: tuple[int, int, dt.date | None, dt.date | None] = self.connection.execute(
-            f"SELECT count(*), count(DISTINCT customer_id), min(order_day), max(order_day) FROM {self.table}"
+            f"SELECT count(*), count(DISTINCT customer_id), min(order_day), max(order_day) "
+            f"FROM {self.orders_table}"
         ).fetchall()[0]
         return row
 
@@ -126,7 +151,9 @@ class Orders:
         return hashlib.sha256(f"purchases:{rows}:{customers}:{total or 0}".encode()).hexdigest()
 
     def until(self, as_of: Any) -> Orders:
-        """The orders up to and including a day, on the same connection.
+        """The orders up to and including a day as they were known that day, on the same connection.
+
+        Refunds and cancellations that have a date are not seen before it.
 
         Parameters
         ----------
@@ -146,10 +173,14 @@ class Orders:
                 f"as_of {day} is before the first order", advice=f"Orders begin on {self.first_day}."
             )
         view = f"{self.table.split('_until_')[0]}_until_{next(_numbers)}"
+        source = self.table
+        if self.versions_table is not None:
+            source = f"(SELECT * EXCLUDE (known_from, known_to) FROM {self.versions_table} WHERE "
+            source += f"known_from <= DATE '{day}' AND (known_to IS NULL OR known_to > DATE '{day}'))"
         self.connection.execute(
-            f"CREATE VIEW {view} AS SELECT * FROM {self.table} WHERE order_day <= DATE '{day}'"
+            f"CREATE VIEW {view} AS SELECT * FROM {source} WHERE order_day <= DATE '{day}'"
         )
-        return replace(self, table=view)
+        return replace(self, orders_table=view, versions_table=None, canonical_table=None)
 
     def some(self, customers: int, seed: int = 0, as_of: Any = None) -> Orders:
         """The orders of about so many customers, drawn by their ids; all where there are no more.
@@ -173,7 +204,14 @@ class Orders:
             f"CREATE TEMP TABLE {table} AS SELECT * FROM {self.table} "
             f"WHERE md5_number_lower(customer_id || ':{int(seed)}') % 1000000 < {share}"
         )
-        return replace(self, table=table)
+        versions = None
+        if self.versions_table is not None:
+            versions = f"{table}_versions"
+            self.connection.execute(
+                f"CREATE TEMP TABLE {versions} AS SELECT * FROM {self.versions_table} "
+                f"WHERE md5_number_lower(customer_id || ':{int(seed)}') % 1000000 < {share}"
+            )
+        return replace(self, orders_table=table, versions_table=versions, canonical_table=None)
 
     def relation(self) -> Any:
         """The orders as a relation of the database, for queries of your own."""
@@ -183,6 +221,50 @@ class Orders:
         return self.connection.sql(
             f"SELECT * FROM {self.table} ORDER BY order_day, customer_id, source_file, source_row"
         )
+
+    def canonical(self) -> pd.DataFrame:
+        """Every order record of a platform's export, used or not, with its ``code`` and the parts of its money.
+
+        Columns: ``source_file, source_row, lines, order_id, store, customer_id, order_ts`` (the shop's wall
+        time), ``order_day, currency, gross, discount, net, shipping, tax, other, total, refunded, value, state,
+        code`` and the attributes. E-mails and phones stand in it only as ``customer_id``.
+
+        Raises
+        ------
+        ArgumentError
+            When the orders come from the generic reader, which knows no more than ``to_frame`` shows, or
+            from ``until`` or ``some``.
+        """
+        if self.canonical_table is None:
+            raise ArgumentError(
+                "only orders read from a platform's export have a canonical table", advice="Use to_frame()."
+            )
+        frame: pd.DataFrame = self.connection.execute(
+            "SELECT source_file, row AS source_row, lines, order_id, store, customer_id, order_ts, order_day, "
+            "currency, gross, discount, net, shipping, tax, other, total, back AS refunded, value, state, code, "
+            "channel, country, coupon, first_product, payment_method, is_guest, is_subscription, is_marketplace, "
+            f"is_wholesale, is_employee FROM {self.canonical_table} ORDER BY file, row"
+        ).df()
+        return frame.astype({"order_day": "datetime64[s]"})
+
+    def sales(self) -> pd.DataFrame:
+        """Sales by month, whoever bought: ``month, orders, value, aov``; also of orders no model may use.
+
+        Orders that came through marketplaces, or without any identity, count here.
+        """
+        source = f"SELECT order_day, value, NULL AS code FROM {self.orders_table}"
+        if self.canonical_table is not None:
+            codes = ", ".join(f"'{code}'" for code in SOLD)
+            source = (
+                f"SELECT order_day, value FROM {self.canonical_table} "
+                f"WHERE NOT is_refund AND (code IS NULL OR code IN ({codes}))"
+            )
+        frame: pd.DataFrame = self.connection.execute(
+            "SELECT CAST(date_trunc('month', order_day) AS DATE) AS month, count(*) AS orders, "
+            f"CAST(sum(CAST(value AS {MONEY})) AS DOUBLE) AS value FROM ({source}) GROUP BY 1 ORDER BY 1"
+        ).df()
+        frame["aov"] = frame["value"] / frame["orders"]
+        return frame.astype({"month": "datetime64[s]"})
 
     def to_arrow(self) -> Any:
         """The orders as an Arrow table, by day and customer."""

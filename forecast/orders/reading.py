@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from forecast.errors import ArgumentError, InputError
 from forecast.orders.cells import ValueReading, exact, read_ids, read_values
 from forecast.orders.codes import REJECTED, USED
 from forecast.orders.dates import DayReading, bad_date_error, check_timezone, read_days
-from forecast.orders.dialect import choose_dialect, choose_value_policy, choose_zero_value
+from forecast.orders.dialect import GENERIC, choose_value_policy, choose_zero
+from forecast.orders.dialects import Look, choose_platform, platforms_named, wanted_columns
 from forecast.orders.handle import Orders
+from forecast.orders.identities import hash_column, read_salt
+from forecast.orders.judging import check_exclude
 from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
+from forecast.orders.platforms import read_export
 from forecast.orders.reconciliation import Line, Reconciliation
+from forecast.orders.settling import settle
 from forecast.orders.sources import Source, close_sources, open_sources
 from forecast.orders.sql import ident, text
 from forecast.orders.staging import Staging, stage
@@ -39,6 +44,10 @@ def read_orders(
     value_policy: str | None = None,
     zero_value: str | None = None,
     date_format: str | None = None,
+    rates: Mapping[str, float] | None = None,
+    exclude: Sequence[str] | str = ("marketplace",),
+    statuses: Mapping[str, str] | None = None,
+    hash_ids: Any = None,
     duckdb_config: Mapping[str, Any] | None = None,
 ) -> Orders:
     """Read and clean order exports; every rejected row keeps its reason.
@@ -89,12 +98,45 @@ def read_orders(
     >>> orders.rejects()[["source_row", "code"]].to_dict("records")
     [{'source_row': 3, 'code': 'missing_customer_id'}]
     """
-    chosen = choose_dialect(dialect)
-    policy = choose_value_policy(chosen, value_policy)
-    zero = choose_zero_value(chosen, zero_value)
+    left_out = check_exclude(exclude)
+    salt = None if hash_ids is None else read_salt(hash_ids)
+    platforms_named(dialect)
+    by_hand = isinstance(mapping, Mapping) and "value" in mapping
+    named = "generic" if dialect == "auto" and by_hand else dialect
     connection = _connect(duckdb_config)
     zone = check_timezone(connection, timezone)
-    sources, notes = open_sources(connection, source)
+    sources, notes = open_sources(
+        connection,
+        source,
+        lambda label, header: (
+            wanted_columns(Look(label, tuple(header)), named, mapping)
+            if isinstance(mapping, Mapping) or mapping is None
+            else None
+        ),
+    )
+    paths = tuple(one.path for one in sources if one.path is not None)
+    platform = choose_platform(
+        [Look(s.label, tuple(s.columns), s.record is not None) for s in sources], named
+    )
+    if platform is not None:
+        entries = read_export(
+            connection, sources, platform, mapping=mapping, timezone=zone, date_format=date_format,
+            currency=currency, rates=rates, statuses=statuses, salt=salt, notes=notes,
+        )  # fmt: skip
+        orders = settle(
+            connection, entries, timezone=zone, value_policy=value_policy, zero_value=zero_value,
+            exclude=left_out, paths=paths,
+        )  # fmt: skip
+        close_sources(connection, sources)
+        return orders
+    if rates or statuses:
+        raise ArgumentError(
+            "rates and statuses are for platforms' exports, and this is read as a generic log",
+            advice="Convert the amounts and leave out cancelled orders first.",
+        )
+    chosen = GENERIC
+    policy = choose_value_policy(chosen, value_policy)
+    zero = choose_zero(zero_value, chosen.zero_value)
     number = next(_numbers)
     staging = stage(connection, sources, mapping, chosen, f"staged_{number}")
     currency = _one_currency(connection, staging, currency, notes)
@@ -107,7 +149,7 @@ def read_orders(
     close_sources(connection, sources)
     return Orders(
         connection=connection,
-        table=tables[0],
+        orders_table=tables[0],
         rejects_table=tables[1],
         reconciliation=reconciliation,
         mapping=staging.mapping,
@@ -117,7 +159,7 @@ def read_orders(
         value_policy=policy,
         zero_value=zero,
         extras=tuple(staging.extras),
-        paths=tuple(source.path for source in sources if source.path is not None),
+        paths=paths,
     )
 
 

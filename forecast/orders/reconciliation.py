@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,18 @@ from typing import Any
 import pandas as pd
 
 from forecast.orders.codes import MEANINGS, kind_of_code
+
+BRIDGE = {
+    "gross_sales": "all sales before discounts, without tax and shipping",
+    "discounts": "given away",
+    "returns": "given back, without tax and shipping",
+    "net_sales": "gross sales, discounts and returns",
+    "before_returns": "all sales as charged",
+    "shipping": "charged for shipping, net of what was given back",
+    "tax": "tax, net of what was given back",
+    "other": "duties, tips, fees, edits and rounding",
+    "total_sales": "what customers paid in all, net of returns",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,9 @@ class Line:
 
 @dataclass(frozen=True, repr=False)
 class Reconciliation:
-    """Rows in = used + merged + rejected, and value in = used + rejected, file by file.
+    """Rows in = used + merged + rejected, and value in = used + left out + rejected, file by file.
+
+    What a value policy leaves out of used orders (tax, shipping, refunds, discounts, other) has no rows.
 
     Parameters
     ----------
@@ -45,6 +59,11 @@ class Reconciliation:
         Currency of the values.
     has_value : bool
         False for a log without money.
+    bridge : dict of str to Decimal
+        From gross to net to total sales over all orders that are sales, used or not; empty for the generic
+        reader, which knows one amount.
+    value_policy : str
+        What the values of used orders mean.
 
     Examples
     --------
@@ -61,6 +80,8 @@ class Reconciliation:
     notes: Sequence[str] = field(default_factory=tuple)
     currency: str | None = None
     has_value: bool = True
+    bridge: Mapping[str, Decimal] = field(default_factory=dict)
+    value_policy: str = "value"
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -131,6 +152,8 @@ class Reconciliation:
             "codes": {
                 code: {"rows": rows, "value": float(value)} for code, (rows, value) in self.by_code().items()
             },
+            "value_policy": self.value_policy,
+            "bridge": {line: float(value) for line, value in self.bridge.items()},
             "currency": self.currency,
             "balances": self.balances(),
             "notes": list(self.notes),
@@ -142,8 +165,11 @@ class Reconciliation:
             ("rows in", f"{self.total_rows:,}", self._money(total), ", ".join(self.files[:3]) + self._more())
         ]
         for code, (rows, value) in self.by_code().items():
-            shown = "" if kind_of_code(code) == "merged" else self._money(value)
-            table.append((code, f"{rows:,}", shown, MEANINGS[code]))
+            kind = kind_of_code(code)
+            shown = "" if kind == "merged" else self._money(value)
+            table.append((code, "" if kind == "left_out" else f"{rows:,}", shown, MEANINGS[code]))
+        for line, value in self.bridge.items():
+            table.append((line, "", self._money(value), BRIDGE[line]))
         return table
 
     def _more(self) -> str:

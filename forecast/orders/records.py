@@ -21,6 +21,7 @@ from forecast.orders.files import open_binary, read_head
 
 DELIMITERS = (",", ";", "\t", "|")
 BATCH = 100_000
+_BLANKS = (b"\n\n", b"\r\r", b"\n\r")
 # A record over more lines than this is an unclosed quote, not an address with line breaks.
 MOST_LINES = 1000
 # What Excel writes and reads before the header.
@@ -105,14 +106,18 @@ def _sample(text: str, delimiter: str) -> list[list[str]]:
 
 
 def has_blank_lines(path: Path) -> bool:
-    """Whether two line ends follow each other anywhere (also at the very start)."""
-    tail = b"\n"
+    """Whether two line ends follow each other outside quotes (also at the very start)."""
+    tail, inside = b"\n", False
     with open_binary(path) as file:
         while block := file.read(1 << 24):
-            block = tail + block.replace(b"\r\n", b"\n") if b"\r" in block else tail + block
-            if b"\n\n" in block or b"\r\r" in block or b"\n\r" in block:
-                return True
-            tail = block[-1:]
+            joined = tail + block.replace(b"\r\n", b"\n") if b"\r" in block else tail + block
+            if any(blank in joined for blank in _BLANKS):
+                # Every second piece between quotes is inside a cell, where an empty line is text.
+                for piece in joined.split(b'"')[inside::2]:
+                    if any(blank in piece for blank in _BLANKS):
+                        return True
+            inside ^= bool(block.count(b'"') % 2)
+            tail = b"" if joined[-1:] == b'"' else joined[-1:]
     return False
 
 

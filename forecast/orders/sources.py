@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import duckdb
 
 from forecast.errors import ArgumentError, InputError
-from forecast.orders.files import find_files, kind_of, labels, read_head, refuse_twice
+from forecast.orders.files import find_files, kind_of, labels, refuse_twice, wrapper_of
 from forecast.orders.frames import frame_to_arrow, is_frame
 from forecast.orders.records import has_blank_lines, layout_of, load_carefully
 from forecast.orders.sql import ident, text
@@ -39,6 +40,8 @@ class Source:
         The file, when it is one.
     delimiter : str, optional
         Of delimited text.
+    record : str, optional
+        Expression of the JSON object that a row is.
     """
 
     label: str
@@ -50,12 +53,21 @@ class Source:
     broken: str | None = None
     path: Path | None = None
     delimiter: str | None = None
+    record: str | None = None
     tables: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
 
 
-def open_sources(connection: Any, source: Any) -> tuple[list[Source], list[str]]:
+Wanted = Callable[[str, Sequence[str]], "set[str] | None"]
+
+
+def open_sources(
+    connection: Any, source: Any, wanted: Wanted | None = None
+) -> tuple[list[Source], list[str]]:
     """All files and frames that ``source`` stands for, and notes on how they were read.
+
+    ``wanted`` says which columns of a delimited file are needed, from its name and header; the others are
+    not kept, which in a platform's file of 79 columns saves most of the memory.
 
     Raises
     ------
@@ -85,7 +97,7 @@ def open_sources(connection: Any, source: Any) -> tuple[list[Source], list[str]]
     opened: list[Source] = []
     notes: list[str] = []
     for path, label in zip(paths, labels(paths), strict=True):
-        opened.append(_open_file(connection, path, label, notes))
+        opened.append(_open_file(connection, path, label, notes, wanted))
         opened[-1].path = path
     for number, frame in enumerate(frames, start=1):
         opened.append(_open_frame(connection, frame, "frame" if len(frames) == 1 else f"frame {number}"))
@@ -97,23 +109,25 @@ def _pattern(path: Path) -> str:
     return text("".join(f"[{letter}]" if letter in "[*?" else letter for letter in str(path)))
 
 
-def _open_file(connection: Any, path: Path, label: str, notes: list[str]) -> Source:
+def _open_file(connection: Any, path: Path, label: str, notes: list[str], wanted: Wanted | None) -> Source:
     kind = kind_of(path)
     if kind == "parquet":
         return _open_parquet(connection, path, label)
     if kind == "lines":
         return _open_lines(connection, path, label)
-    return _open_text(connection, path, label, notes)
+    return _open_text(connection, path, label, notes, wanted)
 
 
-def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Source:
+def _open_text(connection: Any, path: Path, label: str, notes: list[str], wanted: Wanted | None) -> Source:
     layout = layout_of(path)
     number = next(_numbers)
     table, broken = f"raw_{number}", f"raw_{number}_broken"
     cells = [f"c{i}" for i in range(len(layout.header))]
+    needed = None if wanted is None else wanted(label, layout.header)
+    kept = [i for i, name in enumerate(layout.header) if needed is None or name in needed]
     source = Source(
-        label, table, "rowid + 2", list(layout.header), cells, ["VARCHAR"] * len(cells),
-        delimiter=layout.delimiter, tables=(table,),
+        label, table, "rowid + 2", [layout.header[i] for i in kept], [cells[i] for i in kept],
+        ["VARCHAR"] * len(kept), delimiter=layout.delimiter, tables=(table,),
     )  # fmt: skip
     if layout.skip:
         notes.append(f"{label}: the first line only names the delimiter (sep={layout.delimiter}); skipped")
@@ -121,7 +135,7 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str]) -> Sou
         columns = "{" + ", ".join(f"{text(cell)}: 'VARCHAR'" for cell in cells) + "}"
         try:
             connection.execute(
-                f"CREATE OR REPLACE TABLE {table} AS SELECT * "
+                f"CREATE OR REPLACE TABLE {table} AS SELECT {', '.join(source.cells)} "
                 f"FROM read_csv({_pattern(path)}, auto_detect = false, header = true, "
                 f"delim = {text(layout.delimiter)}, quote = '\"', escape = '\"', "
                 f"columns = {columns})"
@@ -148,37 +162,27 @@ def _refuse_no_records(connection: Any, table: str, label: str) -> None:
 
 
 def _open_lines(connection: Any, path: Path, label: str) -> Source:
-    head = read_head(path)
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        raise InputError(
-            "the file is one JSON array", where=label, advice="Write one object per line (.jsonl)."
-        )
     number = next(_numbers)
-    lines, table, broken = f"raw_{number}_lines", f"raw_{number}", f"raw_{number}_broken"
+    table, broken = f"raw_{number}", f"raw_{number}_broken"
+    wrapper = wrapper_of(path)
     try:
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {lines} AS SELECT line "
-            f"FROM read_csv({_pattern(path)}, auto_detect = false, header = false, "
-            f"delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
-        )
+        if wrapper is None:
+            _split_lines(connection, path, table, broken)
+        else:
+            _split_document(connection, path, wrapper, table, broken)
     except duckdb.InterruptException:
         raise
     except duckdb.Error:
+        what = "JSON lines" if wrapper is None else "JSON"
         raise InputError(
-            "the file is not readable as JSON lines", where=label, advice="Write it as UTF-8."
+            f"the file is not readable as {what}", where=label, advice="Write it as UTF-8, whole."
         ) from None
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {broken} AS SELECT rowid + 1 AS row, "
-        "CASE WHEN coalesce(trim(line), '') = '' THEN 'blank_row' ELSE 'malformed_row' END AS code "
-        f"FROM {lines} WHERE coalesce(json_type(CASE WHEN json_valid(line) THEN line END), '') <> 'OBJECT'"
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {table} AS SELECT rowid + 1 AS row, line FROM {lines} "
-        f"WHERE json_valid(line) AND json_type(line) = 'OBJECT'"
-    )
-    connection.execute(f"DROP TABLE {lines}")
     if connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0:
-        raise InputError("no line is a JSON object", where=label, advice="Write one object per line.")
+        raise InputError(
+            "no record is a JSON object",
+            where=label,
+            advice="Write one object a line, or an array of objects.",
+        )
     keys = connection.execute(
         f"SELECT key FROM (SELECT row, unnest(json_keys(line)) AS key, "
         f"generate_subscripts(json_keys(line), 1) AS place FROM {table}) "
@@ -191,8 +195,51 @@ def _open_lines(connection: Any, path: Path, label: str) -> Source:
         cells.append(f"json_extract_string(line, {text(pointer)})")
     return Source(
         label, table, "row", columns, cells, ["VARCHAR"] * len(cells), broken,
-        tables=(table, broken),
+        record="line", tables=(table, broken),
     )  # fmt: skip
+
+
+def _split_lines(connection: Any, path: Path, table: str, broken: str) -> None:
+    """One object a line."""
+    lines = f"{table}_lines"
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {lines} AS SELECT line "
+        f"FROM read_csv({_pattern(path)}, auto_detect = false, header = false, "
+        f"delim = chr(1), quote = '', escape = '', columns = {{'line': 'VARCHAR'}})"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {broken} AS SELECT rowid + 1 AS row, "
+        "CASE WHEN coalesce(trim(line), '') = '' THEN 'blank_row' ELSE 'malformed_row' END AS code "
+        f"FROM {lines} WHERE coalesce(json_type(CASE WHEN json_valid(line) THEN line END), '') <> 'OBJECT'"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {table} AS SELECT rowid + 1 AS row, line FROM {lines} "
+        f"WHERE json_valid(line) AND json_type(line) = 'OBJECT'"
+    )
+    connection.execute(f"DROP TABLE {lines}")
+
+
+def _split_document(connection: Any, path: Path, wrapper: str, table: str, broken: str) -> None:
+    """One document: an array of objects, or an object that holds the array under a key."""
+    whole = path.stat().st_size + 1024
+    records = (
+        f"read_json_objects({_pattern(path)}, format = 'array', maximum_object_size = {whole})"
+        if wrapper == ""
+        else f"(SELECT unnest(CAST(json_extract(json, {text('/' + wrapper)}) AS JSON[])) AS json "
+        f"FROM read_json_objects({_pattern(path)}, format = 'unstructured', maximum_object_size = {whole}))"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {table}_all AS SELECT CAST(json AS VARCHAR) AS line FROM {records}"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {broken} AS SELECT rowid + 1 AS row, 'malformed_row' AS code "
+        f"FROM {table}_all WHERE json_type(line) <> 'OBJECT'"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {table} AS SELECT rowid + 1 AS row, line FROM {table}_all "
+        "WHERE json_type(line) = 'OBJECT'"
+    )
+    connection.execute(f"DROP TABLE {table}_all")
 
 
 def _open_parquet(connection: Any, path: Path, label: str) -> Source:

@@ -165,8 +165,8 @@ def test_leading_zeros_stay_and_are_noted(tmp_path):
         ("orders.xlsx", b"PK", "Save the sheet as CSV"),
         ("orders.docx", b"x", "is not known"),
         ("orders", b"x", "is not known"),
-        ("orders.json", b"[1]", "one JSON array"),
-        ("orders.jsonl", b"foo\nbar\n", "no line is a JSON object"),
+        ("orders.json", b"[1]", "no record is a JSON object"),
+        ("orders.jsonl", b"foo\nbar\n", "no record is a JSON object"),
     ],
 )
 def test_wrong_kind_of_file(tmp_path, name, content, match):
@@ -292,7 +292,7 @@ def test_packed_text_is_read(tmp_path):
     ("options", "match"),
     [
         ({"timezone": "Europe/Atlantis"}, "is not known"),
-        ({"dialect": "shopify"}, "dialect 'shopify' is not known"),
+        ({"dialect": "shoppy"}, "dialect 'shoppy' is not known"),
         ({"value_policy": "net_sales"}, "cannot be read from the generic dialect"),
         ({"zero_value": "maybe"}, "zero_value is 'maybe'"),
         ({"currency": "euro"}, "three-letter code"),

@@ -1,0 +1,268 @@
+"""Adobe Commerce (Magento 2): the admin's order grid, its tables, its REST API, and a dump of order lines."""
+
+from __future__ import annotations
+
+from forecast.orders.dialects.platform import Memos, Platform, Table
+
+_STATES = {
+    "new": "pending",
+    "pending": "pending",
+    "pending_payment": "pending",
+    "payment_review": "pending",
+    "pending_paypal": "pending",
+    "holded": "pending",
+    "on hold": "pending",
+    "on_hold": "pending",
+    "processing": "completed",
+    "complete": "completed",
+    "closed": "refunded",
+    "canceled": "cancelled",
+    "cancelled": "cancelled",
+    "fraud": "cancelled",
+    "suspected fraud": "cancelled",
+}
+# What the grid shows are labels, in the language of the admin.
+_LABELS = {
+    **_STATES,
+    "pending payment": "pending",
+    "payment review": "pending",
+    "completed": "completed",
+    "ausstehend": "pending",
+    "wartend": "pending",
+    "zahlung ausstehend": "pending",
+    "zahlungsprüfung": "pending",
+    "zurückgestellt": "pending",
+    "angehalten": "pending",
+    "verarbeitung": "completed",
+    "in bearbeitung": "completed",
+    "wird bearbeitet": "completed",
+    "vollständig": "completed",
+    "abgeschlossen": "completed",
+    "geschlossen": "refunded",
+    "storniert": "cancelled",
+    "abgebrochen": "cancelled",
+    "betrugsverdacht": "cancelled",
+    "in behandeling": "completed",
+    "verwerken": "completed",
+    "voltooid": "completed",
+    "gesloten": "refunded",
+    "geannuleerd": "cancelled",
+    "in afwachting": "pending",
+    "en attente": "pending",
+    "en cours de traitement": "completed",
+    "terminée": "completed",
+    "terminé": "completed",
+    "fermée": "refunded",
+    "annulée": "cancelled",
+}
+
+GRID = Platform(
+    name="magento-grid",
+    title="Magento / Adobe Commerce, Sales > Orders > Export (CSV)",
+    table=Table(
+        tells=(
+            ("purchasepoint", "billtoname"),
+            ("id", "purchasedate", "grandtotalbase"),
+            ("id", "purchasedate", "grandtotalpurchased"),
+            ("id", "kaufdatum", "gesamtbetragbasis"),
+            ("id", "kaufdatum", "gesamtsummebasis"),
+            ("id", "bestelldatum", "gesamtbetragbasis"),
+            ("id", "bestelldatum", "gesamtsummebasis"),
+        ),
+        fields={
+            "order_id": ("id", "bestellnr"),
+            "store": ("purchasepoint", "verkaufsstelle", "kaufort", "einkaufsort", "bestellort"),
+            "ordered_at": ("purchasedate", "kaufdatum", "bestelldatum", "einkaufsdatum"),
+            "total": ("grandtotalbase", "gesamtbetragbasis", "gesamtsummebasis", "gesamtbetragbasiswhrung",
+                      "gesamtsummebasiswhrung"),
+            "total_purchased": ("grandtotalpurchased", "gesamtbetraggekauft", "gesamtsummegekauft",
+                                "gesamtbetragbestellt", "gesamtsummekauf", "gesamtsummebestellt",
+                                "gesamtbetragkauf", "gesamtbetragbestellwhrung"),
+            "status": ("status",),
+            "email": ("customeremail", "kundenemail", "emaildeskunden", "kundenemailadresse",
+                      "emailadressedeskunden", "kundeemail"),
+            "customer_group": ("customergroup", "kundengruppe"),
+            "payment_method": ("paymentmethod", "zahlungsmethode", "zahlungsart", "zahlungsweise"),
+            "refunded": ("totalrefunded", "gesamterstattet", "gesamterstattung", "rckerstattunggesamt",
+                         "insgesamterstattet", "gesamtrckerstattung", "gesamtgutgeschrieben"),
+        },
+        required=("order_id", "ordered_at", "total"),
+    ),
+    columns={
+        "total": "total",
+        # Refunds are in the order's currency, the base total is not.
+        "refunded": "CASE WHEN coalesce(total_purchased, 0) > 0 THEN refunded * total / total_purchased "
+        "ELSE refunded END",
+    },
+    statuses=_LABELS,
+    policies=("total_sales",),
+    hints={
+        "identity": "The grid hides Customer Email. In Sales > Orders open Columns, tick Customer Email "
+        "(and Total Refunded, Customer Group), and export again.",
+        "policy": "The order grid has no column of tax or discount",
+        "total": "Show the column Grand Total (Base) in the grid (Columns) and export again.",
+    },
+)  # fmt: skip
+
+_MONEY = {
+    "total": ("basegrandtotal", "grandtotal"),
+    "subtotal": ("basesubtotal",),
+    "discount": ("basediscountamount",),
+    "compensation": ("basediscounttaxcompensationamount",),
+    "shipping": ("baseshippingamount",),
+    "shipping_discount": ("baseshippingdiscountamount",),
+    "tax": ("basetaxamount",),
+    "credit": ("basecustomerbalanceamount",),
+    "fee": ("basegiftcardsamount",),
+    "refunded": ("basetotalrefunded",),
+    "refunded_subtotal": ("basesubtotalrefunded",),
+    "refunded_discount": ("basediscountrefunded",),
+    "cost": ("basetotalinvoicedcost",),
+}
+
+# Discounts are negative; with prices that hold tax a discount holds it too, and the compensation gives it back.
+_DISCOUNT = "(abs(coalesce(discount, 0)) - coalesce(shipping_discount, 0) - coalesce(compensation, 0))"
+_PAID_OTHERWISE = "coalesce(credit, 0) + coalesce(fee, 0)"
+_COLUMNS = {
+    "total": f"total + {_PAID_OTHERWISE}",
+    "gross": "subtotal",
+    "discount": f"CASE WHEN subtotal IS NOT NULL THEN {_DISCOUNT} END",
+    "net": f"subtotal - {_DISCOUNT}",
+    "shipping": "coalesce(shipping, 0) - coalesce(shipping_discount, 0)",
+    "tax": "coalesce(tax, 0)",
+    "refunded": "refunded",
+    "refunded_net": "refunded_subtotal - abs(coalesce(refunded_discount, 0))",
+    "cost": "cost",
+}
+
+TABLES = Platform(
+    name="magento-tables",
+    title="Magento / Adobe Commerce, table sales_order",
+    table=Table(
+        tells=(("incrementid", "basegrandtotal", "entityid"), ("incrementid", "basegrandtotal", "state")),
+        fields={
+            "order_id": ("incrementid",),
+            "entity_id": ("entityid",),
+            "store": ("storeid",),
+            "account_id": ("customerid",),
+            "email": ("customeremail",),
+            "customer_group": ("customergroupid", "customergroupcode"),
+            "status": ("state", "status"),
+            "currency": ("basecurrencycode",),
+            "ordered_at": ("createdat",),
+            "updated_at": ("updatedat",),
+            "coupon": ("couponcode",),
+            "payment_method": ("paymentmethod", "method"),
+            "country": ("countryid",),
+            "quantity": ("totalqtyordered",),
+            **_MONEY,
+        },
+        required=("order_id", "ordered_at", "total"),
+    ),
+    clock="utc",
+    columns=_COLUMNS,
+    statuses=_STATES,
+    memos=Memos(
+        table=Table(
+            tells=(("incrementid", "orderid", "basegrandtotal", "createdat"),),
+            fields={
+                "order_id": ("incrementid",),
+                "parent_id": ("orderid",),
+                "refunded_at": ("createdat",),
+                "total": ("basegrandtotal",),
+                "subtotal": ("basesubtotal",),
+                "discount": ("basediscountamount",),
+                "compensation": ("basediscounttaxcompensationamount",),
+                "shipping": ("baseshippingamount",),
+                "tax": ("basetaxamount",),
+                "credit": ("basecustomerbalanceamount",),
+                "fee": ("basegiftcardsamount",),
+            },
+            required=("parent_id", "refunded_at", "total"),
+        ),
+        on="entity_id",
+        amount=f"total + {_PAID_OTHERWISE}",
+        net="subtotal - (abs(coalesce(discount, 0)) - coalesce(compensation, 0))",
+    ),
+)
+
+REST = Platform(
+    name="magento-rest",
+    title="Magento / Adobe Commerce, JSON of the REST API",
+    table=Table(
+        tells=(("incrementid", "basegrandtotal"), ("incrementid", "grandtotal", "items")),
+        fields={
+            "order_id": ("increment_id",),
+            "entity_id": ("entity_id",),
+            "store": ("store_id",),
+            "account_id": ("customer_id",),
+            "email": ("customer_email",),
+            "phone": ("billing_address/telephone",),
+            "customer_group": ("customer_group_id",),
+            "status": ("state", "status"),
+            "currency": ("base_currency_code",),
+            "ordered_at": ("created_at",),
+            "updated_at": ("updated_at",),
+            "coupon": ("coupon_code",),
+            "payment_method": ("payment/method",),
+            "country": ("billing_address/country_id",),
+            "first_product": ("items/0/name",),
+            "quantity": ("total_qty_ordered",),
+            "total": ("base_grand_total",),
+            "subtotal": ("base_subtotal",),
+            "discount": ("base_discount_amount",),
+            "compensation": ("base_discount_tax_compensation_amount",),
+            "shipping": ("base_shipping_amount",),
+            "shipping_discount": ("base_shipping_discount_amount",),
+            "tax": ("base_tax_amount",),
+            "credit": ("extension_attributes/base_customer_balance_amount", "base_customer_balance_amount"),
+            "fee": ("extension_attributes/base_gift_cards_amount", "base_gift_cards_amount"),
+            "refunded": ("base_total_refunded",),
+            "refunded_subtotal": ("base_subtotal_refunded",),
+            "refunded_discount": ("base_discount_refunded",),
+            "cost": ("base_total_invoiced_cost",),
+        },
+        required=("order_id", "ordered_at", "total"),
+        json=True,
+    ),
+    clock="utc",
+    columns=_COLUMNS,
+    statuses=_STATES,
+)
+
+LINES = Platform(
+    name="magento-lines",
+    title="Magento, dump of order lines with the order's total on each",
+    table=Table(
+        tells=(("incrementid", "grandtotal", "sku", "qtyordered"), ("incrementid", "grandtotal", "itemid")),
+        fields={
+            "order_id": ("incrementid",),
+            "account_id": ("customerid",),
+            "email": ("customeremail",),
+            "status": ("status",),
+            "ordered_at": ("createdat",),
+            "total": ("grandtotal",),
+            "payment_method": ("paymentmethod",),
+            "first_product": ("categoryname1", "sku"),
+            "quantity": ("qtyordered",),
+            "currency": ("currency",),
+        },
+        required=("order_id", "ordered_at", "total"),
+    ),
+    lines=True,
+    columns={"total": "total"},
+    statuses={
+        **_STATES,
+        "received": "completed",
+        "paid": "completed",
+        "cod": "completed",
+        "order_refunded": "refunded",
+        "refund": "refunded",
+        "exchange": "completed",
+    },
+    policies=("total_sales",),
+    month_first=True,
+    hints={"policy": "The dump has the order's grand total and no column of tax or shipping"},
+)
+
+ALL = (TABLES, REST, LINES, GRID)

@@ -1,0 +1,222 @@
+"""What becomes of every order: used, with its value under the policy, or left out with one reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forecast.errors import ArgumentError
+from forecast.orders.dialects.platform import FLAGS, Platform
+from forecast.orders.identities import MOST_ORDERS_A_DAY
+from forecast.orders.refunds import HALF_CENT
+from forecast.orders.sql import text
+
+FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
+# A pending order that is older than this was paid some other way, or nobody cleans up.
+PENDING_DAYS = 14
+EXCLUDABLE = {flag.removeprefix("is_"): flag for flag in FLAGS if flag != "is_guest"}
+# What each policy needs to be known of an order.
+NEEDS = {
+    "gross_sales": ("gross", "net", "shipping", "tax"),
+    "net_sales": ("net", "shipping", "tax"),
+    "total_sales": (),
+    "contribution": ("net", "shipping", "tax", "cost"),
+}
+
+
+def possible_policies(connection: Any, entries: str, platform: Platform) -> tuple[str, ...]:
+    """The policies that the columns which are there can carry."""
+    columns = sorted({column for needs in NEEDS.values() for column in needs})
+    counts = connection.execute(
+        f"SELECT {', '.join(f'count({column})' for column in columns)} FROM {entries} WHERE total IS NOT NULL"
+    ).fetchall()[0]
+    known = {column for column, n in zip(columns, counts, strict=True) if n}
+    return tuple(p for p in platform.policies if known.issuperset(NEEDS[p]))
+
+
+def choose_policy(platform: Platform, possible: Sequence[str], asked: str | None, notes: list[str]) -> str:
+    """The value policy; the first possible one unless one is asked for.
+
+    Raises
+    ------
+    ArgumentError
+        When the files cannot carry it.
+    """
+    why = platform.hints.get("policy", "The columns that it needs are not in the file")
+    if asked is None:
+        if possible[0] != "net_sales":
+            notes.append(f"{why}, so values are {possible[0]}, net of refunds")
+        return possible[0]
+    if asked not in NEEDS:
+        raise ArgumentError(
+            f"value_policy {asked!r} is not known", advice=f"Choose one of {', '.join(possible)}."
+        )
+    if asked not in possible:
+        if asked == "contribution":
+            why = "There is no column of cost (map one: --map cost=COLUMN)"
+        raise ArgumentError(
+            f"value_policy {asked!r} cannot be read from {platform.title}",
+            advice=f"{why}. It can give {', '.join(possible)}.",
+        )
+    return asked
+
+
+def check_exclude(exclude: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Kinds of orders to leave out, by name.
+
+    Raises
+    ------
+    ArgumentError
+        When a name is not known.
+    """
+    asked = [exclude] if isinstance(exclude, str) else list(exclude or ())
+    for name in asked:
+        if name not in EXCLUDABLE:
+            raise ArgumentError(f"exclude has {name!r}", advice=f"Known: {', '.join(sorted(EXCLUDABLE))}.")
+    return tuple(asked)
+
+
+def mark_duplicates(connection: Any, entries: str) -> None:
+    """Set ``is_duplicate``: of the copies of one order the newest, else the one with most done to it, stays.
+
+    Copies of an earlier load (``loaded``) stay visible from their own load until the next (``is_old``,
+    ``seen_from``, ``seen_to``), so that the past can be seen as it was known.
+    """
+    ranked = f"{entries}_ranked"
+    best = "updated_at DESC NULLS LAST, cancelled DESC, coalesce(refunded, 0) DESC, source_file DESC, row"
+    one = "PARTITION BY store, order_id, own, is_refund"
+    # Copies that have an id of their own are orders of their own (two shops, one number).
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {ranked} AS SELECT entry, loaded, store, order_id, own, is_refund, "
+        f"row_number() OVER ({one} ORDER BY loaded DESC NULLS LAST, {best}) AS rank, "
+        f"row_number() OVER ({one}, loaded ORDER BY {best}) AS rank_in_load, "
+        f"min(loaded) OVER ({one}) AS first_load, max(loaded) OVER ({one}) AS newest FROM ("
+        "SELECT e.*, CASE WHEN c.ids > 1 THEN unique_id END AS own "
+        f"FROM {entries} e JOIN (SELECT store, order_id, count(DISTINCT unique_id) AS ids FROM {entries} "
+        "WHERE order_id IS NOT NULL AND is_order AND NOT is_blank GROUP BY ALL HAVING count(*) > 1) c "
+        "ON c.order_id = e.order_id AND c.store IS NOT DISTINCT FROM e.store WHERE e.is_order AND NOT e.is_blank)"
+    )
+    connection.execute(
+        f"CREATE TABLE {entries}_marked AS SELECT e.*, coalesce(r.rank > 1, false) AS is_duplicate, "
+        "coalesce(r.rank > 1 AND r.rank_in_load = 1 AND r.loaded < r.newest, false) AS is_old, "
+        "CASE WHEN r.loaded > r.first_load THEN r.loaded END AS seen_from, n.next_load AS seen_to "
+        f"FROM {entries} e LEFT JOIN {ranked} r USING (entry) LEFT JOIN (SELECT entry, "
+        f"lead(loaded) OVER ({one} ORDER BY loaded) AS next_load FROM {ranked} WHERE rank_in_load = 1) n "
+        "USING (entry)"
+    )
+    connection.execute(f"DROP TABLE {entries}")
+    connection.execute(f"DROP TABLE {ranked}")
+    connection.execute(f"ALTER TABLE {entries}_marked RENAME TO {entries}")
+
+
+def judged_sql(
+    entries: str, *, policy: str, zero_value: str, exclude: Sequence[str], last_day: dt.date | None
+) -> str:
+    """Entries with ``code`` (NULL where used), ``value``, and the money that the policy leaves out.
+
+    ``entries`` has the refunds as ``back`` and ``back_net`` (in all) and ``row_back``, ``row_back_net`` (those
+    that were rows of the input), and whether it is ``cancelled``.
+    """
+    last = dt.date.today() + dt.timedelta(days=1)
+    full = f"(total > {HALF_CENT} AND back >= total - {HALF_CENT})"
+    old = "false"
+    if last_day is not None:
+        old = f"order_day < DATE '{last_day - dt.timedelta(days=PENDING_DAYS)}'"
+    arms = [
+        ("is_blank", "blank_row"),
+        ("NOT is_order", "not_an_order"),
+        ("is_duplicate", "duplicate_order"),
+        ("is_forgotten", "forgotten"),
+        ("cancelled", "cancelled"),
+        (full, "fully_refunded"),
+        ("is_test OR state = 'test'", "test_order"),
+        (f"state = 'pending' AND NOT pays_later AND NOT coalesce({old}, false)", "pending"),
+        ("no_day", "missing_date"),
+        ("order_day IS NULL", "bad_date"),
+        (f"order_day < DATE '{FIRST_PLAUSIBLE_DAY}' OR order_day > DATE '{last}'", "implausible_date"),
+        ("bad_money", "bad_value"),
+        ("total IS NULL", "missing_value"),
+        ("total < 0", "negative_value"),
+    ]
+    if zero_value == "drop":
+        arms.append((f"abs(total) <= {HALF_CENT}", "zero_value"))
+    arms += [
+        ("customer_id IS NULL AND is_masked", "masked_email"),
+        ("customer_id IS NULL", "no_identity"),
+        ("is_masked AND customer_id = email", "masked_email"),
+        ("is_shared AND account_id IS NULL OR is_crowd", "shared_identity"),
+    ]
+    arms += [(EXCLUDABLE[name], name) for name in exclude]
+    value = {
+        "gross_sales": "gross",
+        "net_sales": "net - back_net",
+        "total_sales": "total - back",
+        "contribution": "net - back_net - cost",
+    }[policy]
+    arms.append((f"round({value}, 6) < -{HALF_CENT}", "negative_value"))
+    case = "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
+    share = "CASE WHEN total <> 0 THEN greatest(0, 1 - row_back / total) ELSE 1 END"
+    parts = {
+        "left_discount": "-discount" if policy == "gross_sales" else "0",
+        "left_cost": "cost" if policy == "contribution" else "0",
+        "left_refund": {
+            "gross_sales": "-row_back_net",
+            "total_sales": "back - row_back",
+        }.get(policy, "back_net - row_back_net"),
+        "left_shipping": "0" if policy == "total_sales" else f"shipping * ({share})",
+        "left_tax": "0" if policy == "total_sales" else f"tax * ({share})",
+    }
+    columns = ", ".join(f"round({sql}, 6) AS {name}" for name, sql in parts.items())
+    return (
+        f"SELECT *, {case} AS code, greatest(round({value}, 6), 0) AS value, {columns}, "
+        f"total - row_back AS money FROM {entries}"
+    )
+
+
+def with_refunds_sql(entries: str, refunds: str, as_of: str | None = None) -> str:
+    """Entries with what was given back; a refund without lines of its own is shared out over net and the rest."""
+    seen = "" if as_of is None else f" AND (r.day IS NULL OR r.day <= {as_of})"
+    net = "coalesce(r.net, CASE WHEN e.total <> 0 THEN r.amount / e.total * e.net ELSE 0 END)"
+    return (
+        "SELECT e.*, coalesce(b.back, 0) AS back, coalesce(b.back_net, 0) AS back_net, "
+        "coalesce(b.row_back, 0) AS row_back, coalesce(b.row_back_net, 0) AS row_back_net, "
+        f"coalesce(b.undated, 0) AS undated_back FROM {entries} e LEFT JOIN ("
+        f"SELECT r.entry, sum(r.amount) AS back, sum({net}) AS back_net, "
+        "sum(r.amount) FILTER (r.as_row) AS row_back, "
+        f"sum({net}) FILTER (r.as_row) AS row_back_net, sum(r.amount) FILTER (r.day IS NULL) AS undated "
+        f"FROM {refunds} r JOIN {entries} e ON e.entry = r.entry WHERE true{seen} GROUP BY r.entry) b USING (entry)"
+    )
+
+
+def crowd_sql(entries: str) -> str:
+    """Customers with more orders on one day than one person makes."""
+    return (
+        f"SELECT customer_id FROM {entries} WHERE customer_id IS NOT NULL AND NOT is_duplicate AND NOT is_refund "
+        f"AND NOT cancelled GROUP BY customer_id, order_day HAVING count(*) > {MOST_ORDERS_A_DAY}"
+    )
+
+
+def rates_table(connection: Any, rates: Mapping[str, float], name: str) -> str:
+    """Rates of exchange as a table ``currency, rate``.
+
+    Raises
+    ------
+    ArgumentError
+        When a rate is no positive number.
+    """
+    rows = []
+    for currency, rate in rates.items():
+        try:
+            number = float(rate)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not 0 < number < 1e9:
+            raise ArgumentError(
+                f"the rate of {currency} is {rate!r}", advice="Give what one unit is worth, for example 0.92."
+            )
+        rows.append(f"({text(str(currency).strip().upper())}, CAST({number!r} AS DOUBLE))")
+    connection.execute(
+        f"CREATE TEMP TABLE {name} AS SELECT * FROM (VALUES {', '.join(rows)}) AS r(currency, rate)"
+    )
+    return name
