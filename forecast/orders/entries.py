@@ -120,6 +120,8 @@ def _entry_sql(
             f"coalesce(CAST({items} AS DOUBLE), list_sum(list_transform(CAST(items AS JSON[]), "
             "lambda t: coalesce(TRY_CAST(json_extract_string(t, '/quantity') AS DOUBLE), 1))))"
         )
+    nested = platform.refund_list.field if platform.refund_list else None
+    record = "record" if nested is None else one(nested)
     coupon, parent = one("coupon"), one("parent_id", "original_id")
     attributes = {
         "store": one("store"), "channel": channel, "country": one("country", "country2"),
@@ -145,7 +147,7 @@ def _entry_sql(
     more = "".join(f", {ident(name)} AS {ident('x:' + name)}" for name in extras)
     guest = texts((*platform.no_account, ""))
     return (
-        "SELECT file, source_file, row, lines, is_blank, record, "
+        f"SELECT file, source_file, row, lines, is_blank, {record} AS record, "
         f"{one('order_id', 'unique_id')} AS order_id, {one('unique_id')} AS unique_id, "
         f"{one('entity_id')} AS entity_id, {parent} AS parent_id, "
         f"CASE WHEN {account} NOT IN ({guest}) THEN regexp_replace({account}, '^gid://[A-Za-z/]+/', '') END "

@@ -12,7 +12,7 @@ from forecast.orders.collapsing import Cells
 from forecast.orders.dates import Clock, read_days
 from forecast.orders.dialects.platform import MONEY, Platform
 from forecast.orders.entries import over
-from forecast.orders.sql import ident, text
+from forecast.orders.sql import ident
 
 # Below half a cent nothing is left of an order, or nothing was given back.
 HALF_CENT = 0.005
@@ -42,17 +42,17 @@ def collect_refunds(
     if nested is not None:
         view = f"{table}_nested"
         at = "CAST(NULL AS VARCHAR)" if nested.at is None else nested.at
-        path = text(nested.path)
+        net = "CAST(NULL AS DOUBLE)" if nested.net is None else nested.net
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {view} AS SELECT entry, ({at}) AS at, ({nested.amount}) AS amount "
-            f"FROM (SELECT entry, unnest(CAST(json_extract(record, {path}) AS JSON[])) AS r "
-            f"FROM {entries} WHERE json_array_length(json_extract(record, {path})) > 0)"
+            f"CREATE OR REPLACE TEMP TABLE {view} AS SELECT entry, ({at}) AS given_at, ({nested.amount}) AS amount, "
+            f"({net}) AS net FROM (SELECT entry, tax_inside, unnest({nested.items}) AS r FROM {entries} "
+            "WHERE record IS NOT NULL)"
         )
         day = "CAST(NULL AS DATE)"
-        if connection.execute(f"SELECT count(at) FROM {view}").fetchall()[0][0]:
-            day = read_days(connection, view, "at", "VARCHAR", None, None, "refunds", clock).day
+        if connection.execute(f"SELECT count(given_at) FROM {view}").fetchall()[0][0]:
+            day = read_days(connection, view, "given_at", "VARCHAR", None, None, "refunds", clock).day
         connection.execute(
-            f"INSERT INTO {table} SELECT entry, NULL, {day}, amount, NULL, NULL, NULL, NULL FROM {view} "
+            f"INSERT INTO {table} SELECT entry, NULL, {day}, amount, net, NULL, NULL, NULL FROM {view} "
             f"WHERE abs(coalesce(amount, 0)) > {HALF_CENT}"
         )
     if memos is not None and platform.memos is not None:

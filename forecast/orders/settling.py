@@ -60,6 +60,8 @@ def settle(
     last_day = connection.execute(
         f"SELECT max(order_day) FROM {name} WHERE order_day <= current_date + 1"
     ).fetchall()[0][0]
+    if platform.aggregate:
+        exclude = ()
     options = {"policy": policy, "zero_value": zero, "exclude": exclude, "last_day": last_day}
     canonical = f"{name}_canonical"
     seen = f"(SELECT *, {crowds} AS is_crowd FROM ({with_refunds_sql(name, refunds)}))"
@@ -107,7 +109,7 @@ def _columns(connection: Any, canonical: str, extras: Sequence[str]) -> dict[str
     ).fetchall()[0]
     columns = dict(_CORE)
     columns |= {column: column for column, n in zip(ATTRIBUTES, filled, strict=True) if n}
-    columns |= {flag: f"CASE WHEN {flag} THEN 'yes' ELSE 'no' END" for flag in FLAGS}
+    columns |= {flag: flag for flag in FLAGS}
     return columns | {extra: ident("x:" + extra) for extra in extras}
 
 

@@ -67,12 +67,21 @@ class Memos:
 
 @dataclass(frozen=True)
 class RefundList:
-    """Refunds nested in the record of an order: expressions over one element ``r``."""
+    """Refunds nested in the record of an order: expressions over one element ``r``.
 
-    path: str
+    ``items`` makes a list of the elements out of ``record``: the JSON object, or with ``field`` that cell.
+    """
+
+    items: str
     amount: str
     at: str | None = None
     net: str | None = None
+    field: str | None = None
+
+
+def json_list(path: str) -> str:
+    """The elements of a list in a JSON record."""
+    return f"CAST(json_extract(record, '{path}') AS JSON[])"
 
 
 @dataclass(frozen=True)

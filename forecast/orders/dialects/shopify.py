@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast.orders.dialects.platform import Platform, RefundList, Table
+from forecast.orders.dialects.platform import Platform, RefundList, Table, json_list
 
 _STATUSES = {
     "paid": "completed",
@@ -120,7 +120,7 @@ GRAPHQL = Platform(
     inclusive=True,
     statuses=_STATUSES,
     refund_list=RefundList(
-        path="/refunds",
+        items=json_list("/refunds"),
         amount="TRY_CAST(json_extract_string(r, '/totalRefundedSet/shopMoney/amount') AS DOUBLE)",
         at="coalesce(json_extract_string(r, '/createdAt'), json_extract_string(r, '/processedAt'))",
     ),
@@ -169,7 +169,7 @@ REST = Platform(
     inclusive=True,
     statuses=_STATUSES,
     refund_list=RefundList(
-        path="/refunds",
+        items=json_list("/refunds"),
         amount="coalesce(list_sum(list_transform(CAST(json_extract(r, '/transactions') AS JSON[]), "
         "lambda t: CASE WHEN json_extract_string(t, '/kind') IN ('refund', 'void') "
         "AND coalesce(json_extract_string(t, '/status'), 'success') = 'success' "
@@ -178,6 +178,11 @@ REST = Platform(
         "lambda t: TRY_CAST(json_extract_string(t, '/subtotal') AS DOUBLE) "
         "+ coalesce(TRY_CAST(json_extract_string(t, '/total_tax') AS DOUBLE), 0))))",
         at="coalesce(json_extract_string(r, '/created_at'), json_extract_string(r, '/processed_at'))",
+        # Where lines came back their own amounts are known; a refund of money alone is shared out.
+        net="CASE WHEN json_array_length(json_extract(r, '/refund_line_items')) > 0 THEN "
+        "list_sum(list_transform(CAST(json_extract(r, '/refund_line_items') AS JSON[]), "
+        "lambda t: TRY_CAST(json_extract_string(t, '/subtotal') AS DOUBLE) - CASE WHEN tax_inside "
+        "THEN coalesce(TRY_CAST(json_extract_string(t, '/total_tax') AS DOUBLE), 0) ELSE 0 END)) END",
     ),
 )
 

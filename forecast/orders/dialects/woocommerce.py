@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast.orders.dialects.platform import Join, Memos, Platform, RefundList, Table
+from forecast.orders.dialects.platform import Join, Memos, Platform, RefundList, Table, json_list
 
 _STATUSES = {
     prefix + status: meaning
@@ -50,13 +50,15 @@ REST = Platform(
             "country": ("billing/country",),
             "first_product": ("line_items/0/name",),
             "items": ("line_items",),
+            "fee_lines": ("fee_lines",),
         },
         required=("order_id", "ordered_at", "total"),
         json=True,
     ),
     columns={
         "total": "total",
-        "net": "total - coalesce(tax, 0) - coalesce(shipping, 0)",
+        "net": "total - coalesce(tax, 0) - coalesce(shipping, 0) - coalesce(list_sum(list_transform("
+        "CAST(fee_lines AS JSON[]), lambda t: TRY_CAST(json_extract_string(t, '/total') AS DOUBLE))), 0)",
         "discount": "coalesce(discount, 0)",
         "shipping": "coalesce(shipping, 0)",
         "tax": "coalesce(tax, 0)",
@@ -64,7 +66,7 @@ REST = Platform(
     },
     statuses=_STATUSES,
     refund_list=RefundList(
-        path="/refunds", amount="abs(TRY_CAST(json_extract_string(r, '/total') AS DOUBLE))"
+        items=json_list("/refunds"), amount="abs(TRY_CAST(json_extract_string(r, '/total') AS DOUBLE))"
     ),
     memos=Memos(
         table=Table(
@@ -180,7 +182,7 @@ CSV = Platform(
             "total": ("ordertotal",),
             "tax": ("taxtotal", "ordertax", "totaltax"),
             "shipping": ("shippingtotal",),
-            "shipping_tax": ("shippingtaxtotal",),
+            "fee": ("feetotal",),
             "discount": ("discounttotal",),
             "refunded": ("refundedtotal", "totalrefunded", "refundtotal", "orderrefunded"),
             "refund_items": ("refunditems",),
@@ -193,18 +195,22 @@ CSV = Platform(
     ),
     columns={
         "total": "total",
-        "net": "total - coalesce(tax, 0) - coalesce(shipping, 0)",
+        "net": "total - coalesce(tax, 0) - coalesce(shipping, 0) - coalesce(fee, 0)",
         "discount": "coalesce(discount, 0)",
         "shipping": "coalesce(shipping, 0)",
         "tax": "coalesce(tax, 0)",
-        "refunded": "coalesce(refunded, list_sum(list_transform("
-        "regexp_extract_all(refund_items, '(?:amount|total):-?([0-9]+[.]?[0-9]*)', 1), "
-        "lambda t: TRY_CAST(t AS DOUBLE))))",
+        "refunded": "refunded",
         "cost": "cost",
         "first_product": "coalesce(nullif(regexp_extract(first_product, 'name:([^|]*)', 1), ''), first_product)",
         "coupon": "coalesce(nullif(regexp_extract(coupon, 'code:([^|;]*)', 1), ''), coupon)",
     },
     statuses=_STATUSES,
+    refund_list=RefundList(
+        items="string_split(record, ';')",
+        amount="TRY_CAST(regexp_extract(r, '(?:amount|total):-?([0-9]+[.]?[0-9]*)', 1) AS DOUBLE)",
+        at="nullif(regexp_extract(r, 'date:([0-9][0-9T: +-]*[0-9])', 1), '')",
+        field="refund_items",
+    ),
 )
 
 LINES = Platform(
