@@ -33,6 +33,9 @@ LEVEL = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 LIBRARIES = {
     "duckdb": {"orders", "summary", "history", "store"},
+    "sqlalchemy": {"orders"},
+    "pymysql": {"orders"},
+    "psycopg": {"orders"},
     "numba": {"maths", "fitting", "predict"},
     "scipy": {"maths", "fitting", "predict"},
     "pymc": {"fitting"},
