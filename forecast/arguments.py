@@ -8,19 +8,44 @@ from typing import Any
 
 def _add_orders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "orders", nargs="+", metavar="ORDERS", help="CSV, TSV, Parquet or JSONL files, or globs"
-    )
+        "orders", nargs="+", metavar="ORDERS",
+        help="CSV, TSV, Parquet, JSON or JSONL files, globs, an order store, or a database URL",
+    )  # fmt: skip
     group = parser.add_argument_group("reading orders")
-    group.add_argument("--dialect", default="auto", help="auto or generic (default: auto)")
+    group.add_argument(
+        "--dialect", default="auto",
+        help="auto, generic, shopify, magento, woocommerce, online-retail, olist, amazon, bol, zalando, or one "
+        "kind of their exports such as shopify-csv (default: auto, told by the header)",
+    )  # fmt: skip
+    group.add_argument("--query", metavar="SELECT", help="with a database URL: one SELECT to read")
     group.add_argument(
         "--map", action="append", default=[], metavar="ROLE=COLUMN",
-        help="customer_id, order_date, value, order_id, currency or items = COLUMN (empty: none); repeatable",
+        help="customer_id, order_date, value, order_id, currency or items = COLUMN (empty: none); for a "
+        "platform's export also total, email, cost, channel and the like; repeatable",
     )  # fmt: skip
     group.add_argument("--timezone", help="the shop's zone, such as Europe/Amsterdam")
     group.add_argument("--date-format", help="such as %%d/%%m/%%Y, epoch_s, epoch_ms or excel")
     group.add_argument("--currency", help="such as EUR")
-    group.add_argument("--value-policy", help="what the value column means (default for generic: value)")
-    group.add_argument("--zero-value", choices=["keep", "drop"], help="orders of value 0 (default: keep)")
+    group.add_argument("--rates", metavar="FILE", help="rates of exchange: a CSV with currency,rate")
+    group.add_argument(
+        "--value-policy", choices=["net_sales", "gross_sales", "total_sales", "contribution", "value"],
+        help="what an order is worth (default: net_sales for platforms, value for generic)",
+    )  # fmt: skip
+    group.add_argument(
+        "--zero-value", choices=["keep", "drop"],
+        help="orders of value 0 (default: drop for platforms, keep for generic)",
+    )  # fmt: skip
+    group.add_argument(
+        "--exclude", default="marketplace", metavar="A,B,…",
+        help="leave out marketplace, wholesale, employee, subscription orders; or none (default: marketplace)",
+    )  # fmt: skip
+    group.add_argument(
+        "--status", action="append", default=[], metavar="LABEL=MEANING",
+        help="what a status of your own means: completed, pending, cancelled, refunded or test; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--hash-ids", metavar="SALT_FILE", help="replace e-mails and phones by pseudonyms while reading"
+    )
     group.add_argument(
         "--max-rejected",
         type=float,

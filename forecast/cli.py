@@ -31,7 +31,22 @@ def _mapping(pairs: list[str]) -> dict[str, str | None] | None:
     return mapping or None
 
 
-def _read(options: argparse.Namespace) -> Any:
+def _statuses(pairs: list[str]) -> dict[str, str] | None:
+    """Labels and what they mean."""
+    from forecast.errors import ArgumentError
+
+    statuses = {}
+    for pair in pairs:
+        label, equals, meaning = pair.rpartition("=")
+        if not equals or not label.strip():
+            raise ArgumentError(
+                f"--status {pair!r} is not understood", advice="Write --status LABEL=completed."
+            )
+        statuses[label.strip()] = meaning.strip()
+    return statuses or None
+
+
+def _read(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None = None) -> Any:
     from forecast import pipeline
 
     source = options.orders[0] if len(options.orders) == 1 else options.orders
@@ -45,6 +60,12 @@ def _read(options: argparse.Namespace) -> Any:
         value_policy=options.value_policy,
         zero_value=options.zero_value,
         date_format=options.date_format,
+        query=options.query,
+        rates=options.rates,
+        exclude=() if options.exclude == "none" else [e.strip() for e in options.exclude.split(",")],
+        statuses=_statuses(options.status),
+        hash_ids=options.hash_ids,
+        progress=progress,
     )
 
 
@@ -74,7 +95,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         )  # fmt: skip
     if progress is not None:
         progress("reading orders", 0, 0)
-    orders = _read(o)
+    orders = _read(o, progress)
     if o.command == "check":
         return pipeline.check(orders, as_of=o.as_of, rejects=o.rejects, out=o.out)
     if o.command == "history":

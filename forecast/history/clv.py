@@ -14,7 +14,7 @@ from forecast.history.metrics import DEFINITIONS, as_plain, metric_frame
 from forecast.history.payback import payback_frame
 from forecast.orders.plans import read_spend
 from forecast.periods import check_margin
-from forecast.summary.histories import Histories, OrderTable, check_orders, purchase_histories
+from forecast.summary.histories import Histories, OrderTable, as_known, check_orders, purchase_histories
 
 
 def historical_clv(
@@ -67,7 +67,7 @@ def historical_clv(
             "the values are contributions already, and a margin is given", advice="Leave margin at 1."
         )
     histories = purchase_histories(orders, as_of, by=() if by is None else (by,))
-    return History(orders, histories, margin, by, cohort)
+    return History(as_known(orders, histories.as_of), histories, margin, by, cohort)
 
 
 class History:

@@ -14,6 +14,7 @@ from forecast.errors import ArgumentError, InputError
 SHORTEST_SALT = 16
 # One person does not order more often than this on one day.
 MOST_ORDERS_A_DAY = 10
+MOST_OF_AN_ACCOUNT = 50
 
 _SHARED = (
     "^(no-?reply|do-?not-?reply|pos|point-?of-?sale|walk-?in|walkin-?customer|cash-?customer|guest|anonymous|"

@@ -16,14 +16,17 @@ import duckdb
 from forecast.errors import ArgumentError, InputError
 from forecast.orders.cells import ValueReading, exact, read_ids, read_values
 from forecast.orders.codes import REJECTED, USED
+from forecast.orders.databases import is_url, open_database
 from forecast.orders.dates import DayReading, bad_date_error, check_timezone, read_days
 from forecast.orders.dialect import GENERIC, choose_value_policy, choose_zero
 from forecast.orders.dialects import Look, choose_platform, platforms_named, wanted_columns
 from forecast.orders.handle import Orders
-from forecast.orders.identities import hash_column, read_salt
+from forecast.orders.identities import read_salt
 from forecast.orders.judging import check_exclude
 from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
 from forecast.orders.platforms import read_export
+from forecast.orders.progress import Progress, watched
+from forecast.orders.rates import read_rates
 from forecast.orders.reconciliation import Line, Reconciliation
 from forecast.orders.settling import settle
 from forecast.orders.sources import Source, close_sources, open_sources
@@ -44,10 +47,12 @@ def read_orders(
     value_policy: str | None = None,
     zero_value: str | None = None,
     date_format: str | None = None,
-    rates: Mapping[str, float] | None = None,
+    rates: Mapping[str, float] | Any = None,
     exclude: Sequence[str] | str = ("marketplace",),
     statuses: Mapping[str, str] | None = None,
     hash_ids: Any = None,
+    query: str | None = None,
+    progress: Progress | None = None,
     duckdb_config: Mapping[str, Any] | None = None,
 ) -> Orders:
     """Read and clean order exports; every rejected row keeps its reason.
@@ -98,22 +103,27 @@ def read_orders(
     >>> orders.rejects()[["source_row", "code"]].to_dict("records")
     [{'source_row': 3, 'code': 'missing_customer_id'}]
     """
+    if query is not None and not is_url(source):
+        raise ArgumentError(
+            "a query is given without a database", advice="Give the database's URL as source."
+        )
     left_out = check_exclude(exclude)
+    rates = read_rates(rates)
     salt = None if hash_ids is None else read_salt(hash_ids)
     platforms_named(dialect)
     by_hand = isinstance(mapping, Mapping) and "value" in mapping
     named = "generic" if dialect == "auto" and by_hand else dialect
     connection = _connect(duckdb_config)
     zone = check_timezone(connection, timezone)
-    sources, notes = open_sources(
-        connection,
-        source,
-        lambda label, header: (
-            wanted_columns(Look(label, tuple(header)), named, mapping)
-            if isinstance(mapping, Mapping) or mapping is None
-            else None
-        ),
-    )
+    with watched(connection, progress, "reading orders"):
+        if is_url(source):
+            sources, notes = open_database(connection, source, query, dialect)
+        else:
+            sources, notes = open_sources(
+                connection,
+                source,
+                lambda label, header: wanted_columns(Look(label, tuple(header)), named, mapping),
+            )
     paths = tuple(one.path for one in sources if one.path is not None)
     platform = choose_platform(
         [Look(s.label, tuple(s.columns), s.record is not None) for s in sources], named

@@ -14,7 +14,12 @@ from forecast.orders.dialects.platform import ATTRIBUTES, FLAGS
 from forecast.orders.handle import Orders
 from forecast.orders.identities import resolve
 from forecast.orders.judging import (
-    choose_policy, crowd_sql, judged_sql, mark_duplicates, possible_policies, with_refunds_sql,
+    choose_policy,
+    crowd_sql,
+    judged_sql,
+    mark_duplicates,
+    possible_policies,
+    with_refunds_sql,
 )  # fmt: skip
 from forecast.orders.merging import order_notes, purchases_by_file
 from forecast.orders.platforms import Entries
@@ -118,7 +123,7 @@ def _judge_refunds(connection: Any, canonical: str, refunds: str) -> None:
     connection.execute(
         f"UPDATE {canonical} SET code = CASE WHEN is_duplicate THEN 'duplicate_order' "
         "WHEN bad_money THEN 'bad_value' WHEN total IS NULL THEN 'missing_value' "
-        "WHEN r.found OR total >= 0 THEN 'refund_netted' ELSE 'refund_unmatched' END "
+        "WHEN r.found OR total = 0 THEN 'refund_netted' ELSE 'refund_unmatched' END "
         f"FROM (SELECT c.entry, coalesce(bool_or(x.entry IS NOT NULL), false) AS found FROM {canonical} c "
         f"LEFT JOIN {refunds} x ON x.as_row AND x.file = c.file AND x.row = c.row WHERE c.is_refund GROUP BY 1) r "
         f"WHERE {canonical}.entry = r.entry AND is_order AND NOT is_blank"

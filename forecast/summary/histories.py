@@ -67,6 +67,13 @@ def resolve_as_of(orders: OrderTable, as_of: Any) -> dt.date:
     return day
 
 
+def as_known(orders: Any, day: dt.date) -> Any:
+    """The orders as they were known on an earlier day, where refunds and cancellations have dates."""
+    if getattr(orders, "versions_table", None) is None or day >= orders.last_day:
+        return orders
+    return orders.until(day)
+
+
 def check_orders(orders: Any) -> None:
     """Refuse what was not read as orders, a frame above all.
 
@@ -180,7 +187,8 @@ def purchase_histories(
     table = f"histories_{next(_numbers)}"
     present = {column[0] for column in orders.connection.execute(f"DESCRIBE {orders.table}").fetchall()}
     stored = [name for name in names if name in present]
-    inner = purchases_sql(orders.table, day, stored)
+    known = as_known(orders, day)
+    inner = purchases_sql(known.table, day, stored)
     groups = [ident("by:" + name) for name in stored]
     firsts = "".join(f", arg_min(coalesce(nullif(trim({g}), ''), 'unknown'), day) AS {g}" for g in groups)
     grouped = (
@@ -205,7 +213,7 @@ def purchase_histories(
         f"FROM (SELECT *, paid - CASE WHEN first_v > 0 THEN 1 ELSE 0 END AS paid_repeats FROM ({grouped})) "
         "ORDER BY customer_id"
     )
-    return Histories(orders, table, day, names)
+    return Histories(orders, table, day, names, known.table)
 
 
 class Histories:
@@ -227,12 +235,14 @@ class Histories:
     notes : tuple of str
     """
 
-    def __init__(self, orders: OrderTable, table: str, as_of: dt.date, by: tuple[str, ...]) -> None:
+    def __init__(
+        self, orders: OrderTable, table: str, as_of: dt.date, by: tuple[str, ...], known: str
+    ) -> None:
         self.connection = orders.connection
         self.table = table
         self.as_of = as_of
         self.by = by
-        self._orders_table = orders.table
+        self._orders_table = known
         rows, value = self.connection.execute(
             f"SELECT count(*), sum(CAST(value AS {MONEY})) FROM {orders.table} "
             f"WHERE order_day > DATE '{as_of}'"

@@ -1,0 +1,71 @@
+"""Rates of exchange, as a mapping or from a small file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forecast.errors import ArgumentError, InputError
+
+
+def read_rates(rates: Any) -> dict[str, float] | None:
+    """Rates as a mapping of currency to what one unit of it is worth.
+
+    Parameters
+    ----------
+    rates : mapping, or path of a CSV with the columns ``currency`` and ``rate``; None for none
+
+    Raises
+    ------
+    InputError
+        When the file is missing or a line of it is no rate.
+    ArgumentError
+        When a rate is no positive number, or a currency occurs twice.
+
+    Examples
+    --------
+    >>> read_rates({"usd": 0.92, "EUR": 1})
+    {'USD': 0.92, 'EUR': 1.0}
+    """
+    if rates is None:
+        return None
+    pairs = list(rates.items()) if isinstance(rates, Mapping) else _from_file(Path(rates))
+    found: dict[str, float] = {}
+    for code, rate in pairs:
+        currency = str(code).strip().upper()
+        try:
+            number = float(rate)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not 0 < number < 1e9:
+            raise ArgumentError(
+                f"the rate of {currency} is {rate!r}",
+                advice="Give what one unit of it is worth in your currency, for example 0.92.",
+            )
+        if currency in found:
+            raise ArgumentError(
+                f"the rate of {currency} is given twice", advice="One rate a currency; convert by date first."
+            )
+        found[currency] = number
+    return found
+
+
+def _from_file(path: Path) -> list[tuple[str, str]]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"the rates cannot be read ({error})", where=path.name) from None
+    pairs = []
+    for number, row in enumerate(rows, start=2):
+        cells = {str(key).strip().lower(): (value or "").strip() for key, value in row.items()}
+        if not cells.get("currency") or not cells.get("rate"):
+            raise InputError(
+                "a line has no currency or no rate",
+                where=f"{path.name}, row {number}",
+                advice="Give the columns currency and rate.",
+            )
+        pairs.append((cells["currency"], cells["rate"]))
+    return pairs
