@@ -55,6 +55,8 @@ _HOMES = {
     "NBD": "forecast.estimators",
     "from_lifetimes": "forecast.interop",
     "cdnow": "forecast.datasets",
+    "synthetic_shop": "forecast.synthetic",
+    "SyntheticShop": "forecast.synthetic",
     "ForecastError": "forecast.errors",
     "InputError": "forecast.errors",
     "ArgumentError": "forecast.errors",
@@ -85,6 +87,7 @@ __all__ = [
     "Reconciliation",
     "Scenario",
     "StoreError",
+    "SyntheticShop",
     "__version__",
     "backtest",
     "cdnow",
@@ -101,6 +104,7 @@ __all__ = [
     "read_orders",
     "set_alias",
     "sufficiency",
+    "synthetic_shop",
     "to_html",
     "track_record",
     "value_by_age",
@@ -127,6 +131,7 @@ if TYPE_CHECKING:
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.store.ledger import Issue
     from forecast.summary import Histories, purchase_histories
+    from forecast.synthetic import SyntheticShop, synthetic_shop
     from forecast.training import fit
 
 

@@ -22,7 +22,7 @@ FLOORS = [
     {"evaluation", "store"},
     {"activation", "card"},
     {"model", "estimating", "cohorts", "totals", "record"},
-    {"training", "issuing", "reports", "estimators", "interop", "datasets"},
+    {"training", "issuing", "reports", "estimators", "interop", "datasets", "synthetic"},
     {"comparing"},
     {"pipeline"},
     {"demonstration", "reviewing", "acquiring", "publishing"},
@@ -32,7 +32,7 @@ FLOORS = [
 LEVEL = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 LIBRARIES = {
-    "duckdb": {"orders", "summary", "history", "store"},
+    "duckdb": {"orders", "summary", "history", "store", "synthetic"},
     "sqlalchemy": {"orders"},
     "pymysql": {"orders"},
     "psycopg": {"orders"},
