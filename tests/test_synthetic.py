@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -491,3 +492,17 @@ def test_sheets_quote_only_what_needs_it(shop: forecast.SyntheticShop, tmp_path:
     text = path.read_text("utf-8")
     assert '"' not in text
     assert next(csv.reader(io.StringIO(text)))[0] == "Order Number"
+
+
+def test_the_guide_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "synthetic-shop.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "synthetic-shop.md", "exec"), scope)  # noqa: S102 - our own text
+    assert "orders_export_1.csv" in capsys.readouterr().out
+    truth, found = scope["calm"].parameters["purchases"], scope["model"].purchases.parameters
+    assert found["r"] == pytest.approx(truth["r"], rel=0.15)
+    assert found["alpha"] == pytest.approx(truth["alpha"], rel=0.2)
