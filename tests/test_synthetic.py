@@ -487,6 +487,22 @@ def test_expected_customers(shop: forecast.SyntheticShop) -> None:
     assert (used.groupby(level=0)["customer_id"].nunique() == 1).all()
 
 
+def test_until_the_last_day_nothing_changes_and_before_it_less_is_known(shop: forecast.SyntheticShop) -> None:
+    same = shop.until(shop.last_day)
+    for name in ("customers", "orders", "lines", "refunds"):
+        pd.testing.assert_frame_equal(getattr(shop, name), getattr(same, name))
+    day = pd.Timestamp("2024-03-01")
+    then = shop.until(day.date())
+    assert then.last_day == day.date()
+    assert max(then.orders["order_day"].max(), then.refunds["refund_day"].max()) <= day
+    open_then = shop.orders.set_index("order_id").loc[then.orders["order_id"]]["status"].to_numpy()
+    changed = then.orders["status"].to_numpy() != open_then
+    assert set(open_then[changed]) <= {"refunded", "partially_refunded", "cancelled"}
+    assert changed.any()
+    with pytest.raises(ArgumentError, match="is not a day of the shop"):
+        shop.until("2030-01-01")
+
+
 def test_sheets_quote_only_what_needs_it(shop: forecast.SyntheticShop, tmp_path: Path) -> None:
     (path,) = shop.export("woocommerce-lines", tmp_path)
     text = path.read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -133,6 +134,40 @@ class SyntheticShop:
     def wall(self, moments: pd.Series) -> pd.Series:
         """Moments in UTC as the shop's clock shows them."""
         return visits.wall_time(moments, self.timezone)
+
+    def until(self, day: str | dt.date) -> SyntheticShop:
+        """The shop as it was known at the end of a day: what came later has not happened.
+
+        Two exports of one shop, of an earlier day and of its last, overlap as real ones do: some orders of
+        the earlier were refunded or cancelled since.
+
+        Examples
+        --------
+        >>> shop = synthetic_shop(200, 365, seed=7)
+        >>> early = shop.until("2023-06-30")
+        >>> len(early.orders) < len(shop.orders), early.orders["order_day"].max().date() <= early.last_day
+        (True, True)
+        """
+        last = pd.Timestamp(day)
+        if not self.first_day <= last.date() <= self.last_day:
+            raise ArgumentError(f"{day} is not a day of the shop: {self.first_day} to {self.last_day}")
+        then = copy.copy(self)
+        then.intensity = self.intensity[:last]
+        then.customers = self.customers[self.customers["first_day"] <= last].reset_index(drop=True)
+        then.customers["left"] = then.customers["left"].mask(then.customers["left"] > last)
+        then.refunds = self.refunds[self.refunds["refund_day"] <= last].reset_index(drop=True)
+        orders = self.orders[self.orders["order_day"] <= last].reset_index(drop=True)
+        given = then.refunds.groupby("order_id")["amount"].sum().reindex(orders["order_id"]).fillna(0.0)
+        orders["refunded"] = given.to_numpy().round(2)
+        later = self.wall(orders["cancelled_ts"]).dt.normalize() > last
+        orders["cancelled_ts"] = orders["cancelled_ts"].mask(later)
+        status = orders["status"].mask(later | orders["status"].str.endswith("refunded"), "completed")
+        status = status.mask(orders["refunded"] > 0.0, "partially_refunded")
+        whole = (orders["refunded"] > 0.0) & (orders["refunded"] == orders["total"])
+        orders["status"] = status.mask(whole, "refunded")
+        then.orders = orders
+        then.lines = self.lines[self.lines["order_id"].isin(orders["order_id"])].reset_index(drop=True)
+        return then
 
     def export(self, dialect: str, folder: str | Path) -> list[Path]:
         """Write the shop as a platform exports it, with the platform's own columns, cells and quirks.

@@ -103,3 +103,35 @@ def test_the_grid_refuses_net_sales_and_gives_totals(shop: forecast.SyntheticSho
     assert read(shop, "magento-grid", None, tmp_path).value_policy == "total_sales"
     with pytest.raises(forecast.ForecastError, match="net_sales"):
         read(shop, "magento-grid", "net_sales", tmp_path)
+
+
+# Dialects whose refunds and cancellations all have days, and those whose cancellations have none.
+@pytest.mark.parametrize(
+    "dialect", ["shopify-graphql", "shopify-rest", "magento-tables", "woocommerce-tables"]
+)
+def test_an_earlier_day_sees_no_later_refund_or_cancellation(dialect: str, tmp_path: Path) -> None:
+    shop = forecast.synthetic_shop(
+        400, 500, **{**EVERYTHING, "pending_share": 0.0, "cash_on_delivery_share": 0.0}, seed=21
+    )
+    gone = shop.wall(shop.orders["cancelled_ts"]).dt.normalize()
+    late = shop.orders.loc[gone > shop.orders["order_day"], "order_day"]
+    day = late.iloc[len(late) // 2].date()
+    expected = shop.until(day).expected(dialect)
+    if not dialect.startswith("shopify"):
+        undated = shop.expected(dialect).set_index("order_id")["code"] == "cancelled"
+        expected = expected[~expected["order_id"].isin(undated.index[undated])]
+    orders = read(shop, dialect, None, tmp_path).until(day)
+    found, used = found_and_expected(orders, expected)
+    assert found.index.tolist() == used.index.tolist()
+    assert (found["value"] - used["value"]).abs().max() < 0.0151
+
+
+def test_overlapping_exports_are_one(shop: forecast.SyntheticShop, tmp_path: Path) -> None:
+    early = shop.until(shop.intensity.index[400].date())
+    files = [*early.export("shopify-csv", tmp_path / "early"), *shop.export("shopify-csv", tmp_path / "late")]
+    orders = forecast.read_orders([str(file) for file in files], timezone=shop.timezone)
+    found, used = found_and_expected(orders, shop.expected("shopify-csv"))
+    assert found.index.tolist() == used.index.tolist()
+    assert (found["value"] - used["value"]).abs().max() < 0.0151
+    assert orders.reconciliation.by_code()["duplicate_order"][0] == len(early.orders)
+    assert orders.reconciliation.balances()
