@@ -7,7 +7,7 @@ import datetime as dt
 import duckdb
 from sqlalchemy import URL
 
-from forecast.orders.databases import open_database
+from forecast.orders.databases.opening import open_database
 from forecast.orders.sources import Source
 
 ORDERS = 2_000

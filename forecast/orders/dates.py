@@ -15,6 +15,7 @@ import duckdb
 
 from forecast.errors import ArgumentError, InputError
 from forecast.orders.sql import BLANK_TEXTS, text, texts
+from forecast.orders.stamps import aware_stamp, excel_stamp, named_stamp, written_stamp
 
 _TIME = r"9{1,2}:99(:99([.]9+)?)?"
 FAMILIES = {
@@ -214,14 +215,14 @@ def _detected(
     stamps = {
         "iso": f"TRY_CAST({txt} AS TIMESTAMP)",
         "compact": f"try_strptime({txt}, '%Y%m%d')",
-        "aware": _aware_stamp(txt),
-        "named": _named_stamp(txt),
-        "excel": _excel_stamp(txt),
+        "aware": aware_stamp(txt),
+        "named": named_stamp(txt),
+        "excel": excel_stamp(txt),
     }
     if clock.kind == "wall" and clock.timezone is not None and "aware" in present:
         stamps["aware"] = f"({stamps['aware']} AT TIME ZONE {text(clock.timezone)})"
     elif clock.kind == "wall":
-        stamps["aware"] = _written_stamp(txt)
+        stamps["aware"] = written_stamp(txt)
     note = " and ".join(_WORDS.get(name, name) for name in present)
     if "dmy" in present:
         stamps["dmy"], order = _slashes(connection, relation, txt, shape, families["dmy"], column, clock)
@@ -236,7 +237,7 @@ def _detected(
         return stamp, f"{note}, days {f'of {clock.timezone}' if converted else 'as they are written'}"
     if present == ["aware"] and clock.timezone is None:
         # Whole days written with an offset keep the day that is written.
-        return _wall_time(connection, relation, _written_stamp(txt), True, clock, column, local=True)
+        return _wall_time(connection, relation, written_stamp(txt), True, clock, column, local=True)
     timed = "aware" in present or any(":" in one for name in present for one in families[name])
     if not timed:
         return stamp, note
@@ -249,55 +250,6 @@ def _family(shape: str) -> str:
         if pattern.fullmatch(shape):
             return name
     return "other"
-
-
-def _aware_stamp(txt: str) -> str:
-    spelled = f"regexp_replace({txt}, '[ ]*(Z|z|UTC|GMT)$', '+00:00')"
-    colon = f"regexp_replace({spelled}, '[ ]*([+-][0-9][0-9]):?([0-9][0-9])$', '\\1:\\2')"
-    hours = f"regexp_replace({colon}, '(:[0-9.]+)[ ]*([+-][0-9][0-9])$', '\\1\\2:00')"
-    return f"TRY_CAST({hours} AS TIMESTAMPTZ)"
-
-
-def _written_stamp(txt: str) -> str:
-    return f"TRY_CAST(regexp_extract({txt}, '^[0-9-]+[ T][0-9:.]+') AS TIMESTAMP)"
-
-
-def _named_stamp(txt: str) -> str:
-    """Month names; older Magento writes 14:25:08 PM, where the hour of 24 is right and the PM is not."""
-    plain = f"replace({txt}, '.', '')"
-    bare = f"regexp_replace({plain}, ' ?[AaPp][Mm]$', '')"
-    hour = f"TRY_CAST(regexp_extract({plain}, ' ([0-9]{{1,2}}):', 1) AS INTEGER)"
-    times = ["", " %H:%M", " %H:%M:%S", ", %H:%M", ", %H:%M:%S"]
-    full = "[" + texts(f"{m} %d{c} %Y{time}" for m in ("%b", "%B") for c in (",", "") for time in times) + "]"
-    half = (
-        "["
-        + texts(
-            f"{m} %d{c} %Y{time}"
-            for m in ("%b", "%B")
-            for c in (",", "")
-            for time in (
-                " %I:%M %p",
-                " %I:%M:%S %p",
-                ", %I:%M %p",
-                ", %I:%M:%S %p",
-                " %I:%M%p",
-                " %I:%M:%S%p",
-            )
-        )
-        + "]"
-    )
-    return (
-        f"(CASE WHEN {hour} BETWEEN 1 AND 12 AND regexp_matches({plain}, '[AaPp][Mm]$') "
-        f"THEN try_strptime({plain}, {half}) ELSE try_strptime({bare}, {full}) END)"
-    )
-
-
-def _excel_stamp(txt: str) -> str:
-    # Day 1 is 1900-01-01 and 1900 is taken for a leap year, so the count starts two days earlier.
-    number = f"TRY_CAST({txt} AS DOUBLE)"
-    guarded = f"CASE WHEN {number} BETWEEN 1 AND 100000 THEN {number} END"
-    seconds = f"CAST(round(({guarded}) * 86400) AS BIGINT)"
-    return f"(TIMESTAMP '1899-12-30' + to_seconds({seconds}))"
 
 
 def _slashes(
@@ -345,7 +297,7 @@ def _formatted(
         stamp = f"make_timestamptz(CAST({guarded} * {scale} AS BIGINT))"
         return _wall_time(connection, relation, stamp, True, clock, column)
     if date_format == "excel":
-        return _excel_stamp(txt), "serial day numbers"
+        return excel_stamp(txt), "serial day numbers"
     if "%" not in date_format:
         raise ArgumentError(
             f"date_format is not understood: {date_format!r}",

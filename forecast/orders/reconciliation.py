@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from forecast.orders.codes import MEANINGS, kind_of_code
+from forecast.errors import InputError
+from forecast.orders.codes import MEANINGS, REJECTED, USED, kind_of_code
 
 BRIDGE = {
     "gross_sales": "all sales before discounts, without tax and shipping",
@@ -206,3 +207,32 @@ class Reconciliation:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         head = "<tr><th>code</th><th>rows</th><th>value</th><th>meaning</th></tr>"
         return f"<table>{head}{rows}</table>" + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def together(lines: Sequence[Line], files: Sequence[str]) -> tuple[Line, ...]:
+    """One line for each file and code, in the order in which rows are judged."""
+    order = {code: i for i, code in enumerate(MEANINGS)}
+    found: dict[tuple[str, str], Line] = {}
+    for line in lines:
+        key = (line.file, line.code)
+        old = found.get(key, Line(line.file, line.code, 0, Decimal(0)))
+        found[key] = Line(line.file, line.code, old.rows + line.rows, old.value + line.value)
+    kept = [line for line in found.values() if line.rows or line.value or line.code == USED]
+    return tuple(sorted(kept, key=lambda line: (files.index(line.file), order[line.code])))
+
+
+def nothing_left(lines: Sequence[Line], hint: str | None = None) -> InputError:
+    """The error when no usable order is left; ``hint`` is added where nobody could be named."""
+    counts: dict[str, int] = {}
+    for line in lines:
+        if kind_of_code(line.code) == "rejected" and line.rows:
+            counts[line.code] = counts.get(line.code, 0) + line.rows
+    advice = "; ".join(f"{code} means {REJECTED[code]}" for code in sorted(counts))
+    if hint and "no_identity" in counts:
+        advice += f". {hint}"
+    return InputError(
+        "no usable orders are left",
+        count=sum(counts.values()),
+        examples=[f"{code}: {rows:,}" for code, rows in sorted(counts.items())],
+        advice=f"Check the mapping of the columns: {advice}",
+    )

@@ -146,18 +146,23 @@ def _open_text(connection: Any, path: Path, label: str, notes: list[str], wanted
             # Something is wrong with at least one record; the careful reader finds out which.
             pass
         else:
-            _refuse_no_records(connection, table, label)
             return source
     notes.extend(load_carefully(connection, path, layout, table, broken))
     source.row, source.broken, source.tables = "row", broken, (table, broken)
-    _refuse_no_records(connection, table, label)
     return source
 
 
-def _refuse_no_records(connection: Any, table: str, label: str) -> None:
-    if connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0:
+def refuse_no_records(connection: Any, source: Source) -> None:
+    """A file of orders must hold some; a second table, say of refunds, may be empty.
+
+    Raises
+    ------
+    InputError
+        When the file has a header and nothing else.
+    """
+    if connection.execute(f"SELECT count(*) FROM {source.relation}").fetchall()[0][0] == 0:
         raise InputError(
-            "the file has a header and no readable orders", where=label, advice="Check the export."
+            "the file has a header and no readable orders", where=source.label, advice="Check the export."
         )
 
 

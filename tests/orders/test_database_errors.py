@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import URL
 
 from forecast.errors import ArgumentError, ForecastError, InputError
-from forecast.orders import databases
-from forecast.orders.databases import is_url, open_database
+from forecast.orders.databases import opening as databases
+from forecast.orders.databases.opening import is_url, open_database
 from tests.shop_databases import fill_magento, read, two
 
 

@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from forecast.errors import ArgumentError, InputError
-from forecast.orders import databases
-from forecast.orders.databases import open_database
+from forecast.orders.databases import opening as databases
+from forecast.orders.databases.opening import open_database
 from tests.shop_databases import read, rows_of, two, types_of
 
 

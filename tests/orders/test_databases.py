@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from forecast.errors import ArgumentError, InputError
-from forecast.orders import databases
+from forecast.orders.databases import opening as databases
 from forecast.orders.sources import close_sources
 from tests.shop_databases import ORDERS, fill_magento, fill_woocommerce, read, rows_of, two, types_of
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from forecast.errors import ArgumentError, InputError
 from forecast.orders.columns import listed, normalise
-from forecast.orders.dialects import logs, magento, marketplaces, shopify, woocommerce
+from forecast.orders.dialects.logs import ALL as LOGS
+from forecast.orders.dialects.magento import ALL as MAGENTO
+from forecast.orders.dialects.marketplaces import ALL as MARKETPLACES
 from forecast.orders.dialects.platform import Platform, Table
+from forecast.orders.dialects.shopify import ALL as SHOPIFY
+from forecast.orders.dialects.woocommerce import ALL as WOOCOMMERCE
 
 PLATFORMS: tuple[Platform, ...] = (
-    *shopify.ALL, *magento.ALL, *woocommerce.ALL, *logs.ALL, *marketplaces.ALL
+    *SHOPIFY, *MAGENTO, *WOOCOMMERCE, *LOGS, *MARKETPLACES
 )  # fmt: skip
 FAMILIES = tuple(dict.fromkeys(platform.family for platform in PLATFORMS))
 
@@ -111,7 +115,7 @@ def wanted_columns(look: Look, dialect: str, mapping: Mapping[str, str | None] |
     for platform in platforms_named(dialect):
         for table in platform.tables():
             if not table.json and _tells(table, look):
-                names = {name for names in table.fields.values() for name in names}
+                names = {name for names in (*table.fields.values(), *table.tells) for name in names}
                 wanted |= {column for column in look.columns if normalise(column) in names}
     if not wanted:
         return None

@@ -9,15 +9,16 @@ from typing import Any
 
 from forecast.errors import ArgumentError, InputError
 from forecast.orders.cells import read_ids, read_values
-from forecast.orders.collapsing import Cells, check_fields, collapse, gather
 from forecast.orders.columns import extra_names
+from forecast.orders.currencies import check_currency
 from forecast.orders.dialects import Look, table_of
 from forecast.orders.dialects.platform import ATTRIBUTES, MONEY, NUMBERS, Join, Platform
-from forecast.orders.entries import complete, read_entries
-from forecast.orders.identities import hash_column
-from forecast.orders.judging import rates_table
-from forecast.orders.refunds import collect_refunds
-from forecast.orders.sources import Source
+from forecast.orders.platforms.collapsing import Cells, check_fields, collapse, gather
+from forecast.orders.platforms.entries import complete, read_entries
+from forecast.orders.platforms.identities import hash_column
+from forecast.orders.platforms.judging import rates_table
+from forecast.orders.platforms.refunds import collect_refunds
+from forecast.orders.sources import Source, refuse_no_records
 from forecast.orders.sql import ident, text
 
 _numbers = itertools.count(1)
@@ -30,7 +31,7 @@ class Entries:
     Attributes
     ----------
     table : str
-        One row an order record, see :mod:`forecast.orders.entries`.
+        One row an order record, see :mod:`forecast.orders.platforms.entries`.
     given : str
         Refunds nested in orders or from a second table.
     rows_in : dict of str to int
@@ -82,6 +83,8 @@ def read_export(
     by_kind = {
         id(table): [(i, s) for i, s in enumerate(sources) if kinds[i] is table] for table in platform.tables()
     }
+    for _, source in by_kind[id(platform.table)]:
+        refuse_no_records(connection, source)
     cells = gather(connection, by_kind[id(platform.table)], platform.table, fields, f"{name}_cells", platform)
     extras = [f for f in fields if f not in platform.table.fields and f not in (*MONEY, *NUMBERS, *ATTRIBUTES)
               and fields[f] is not None and f not in ("email", "phone", "account_id", "status", "unique_id")]  # fmt: skip
@@ -234,12 +237,7 @@ def _currency(
     header: str,
 ) -> tuple[str | None, str | None]:
     """The one currency of the amounts; several need rates."""
-    if currency is not None:
-        if not isinstance(currency, str) or len(currency.strip()) != 3 or not currency.strip().isalpha():
-            raise ArgumentError(
-                f"currency is {currency!r}", advice="Give the three-letter code, for example EUR."
-            )
-        currency = currency.strip().upper()
+    currency = check_currency(currency)
     counted = connection.execute(
         f"SELECT currency, count(*) FROM {table} WHERE NOT is_blank GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"
     ).fetchall()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from forecast.orders.cells import read_ids, read_values
-from forecast.orders.collapsing import Cells
 from forecast.orders.dates import Clock, read_days
 from forecast.orders.dialects.platform import MONEY, Platform
-from forecast.orders.entries import over
+from forecast.orders.platforms.collapsing import Cells
+from forecast.orders.platforms.entries import over
 from forecast.orders.sql import ident
 
 # Below half a cent nothing is left of an order, or nothing was given back.

@@ -262,6 +262,10 @@ def check_fields(mapping: Mapping[str, str | None] | None, platform: Platform) -
     ArgumentError
         When it is no mapping of names.
     """
+    if mapping is not None and not isinstance(mapping, Mapping):
+        raise ArgumentError(
+            f"mapping is a {type(mapping).__name__}", advice="Give a dict such as {'total': 'Total'}."
+        )
     fields = {}
     for role, column in (mapping or {}).items():
         field = {"customer_id": "account_id", "order_date": "ordered_at", "items": "quantity"}.get(role, role)

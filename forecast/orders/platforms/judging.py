@@ -8,8 +8,8 @@ from typing import Any
 
 from forecast.errors import ArgumentError
 from forecast.orders.dialects.platform import FLAGS, Platform
-from forecast.orders.identities import MOST_OF_AN_ACCOUNT, MOST_ORDERS_A_DAY
-from forecast.orders.refunds import HALF_CENT
+from forecast.orders.platforms.identities import MOST_OF_AN_ACCOUNT, MOST_ORDERS_A_DAY
+from forecast.orders.platforms.refunds import HALF_CENT
 from forecast.orders.sql import text
 
 FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)

@@ -7,13 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from forecast.errors import InputError
-from forecast.orders.codes import MEANINGS, REJECTED, SALES, USED
+from forecast.orders.codes import SALES, USED
 from forecast.orders.dialect import choose_zero
 from forecast.orders.dialects.platform import ATTRIBUTES, FLAGS
 from forecast.orders.handle import Orders
-from forecast.orders.identities import resolve
-from forecast.orders.judging import (
+from forecast.orders.merging import order_notes, purchases_by_file
+from forecast.orders.platforms.exports import Entries
+from forecast.orders.platforms.identities import resolve
+from forecast.orders.platforms.judging import (
     choose_policy,
     crowd_sql,
     judged_sql,
@@ -21,10 +22,8 @@ from forecast.orders.judging import (
     possible_policies,
     with_refunds_sql,
 )  # fmt: skip
-from forecast.orders.merging import order_notes, purchases_by_file
-from forecast.orders.platforms import Entries
-from forecast.orders.reconciliation import Line, Reconciliation
-from forecast.orders.refunds import attach_refunds
+from forecast.orders.platforms.refunds import attach_refunds
+from forecast.orders.reconciliation import Line, Reconciliation, nothing_left, together
 from forecast.orders.sql import MONEY, ident
 
 
@@ -80,7 +79,7 @@ def settle(
     _rejects(connection, entries, canonical, refunds, rejects)
     reconciliation = _reconcile(connection, entries, canonical, orders, refunds, policy, notes)
     if not connection.execute(f"SELECT count(*) FROM {orders}").fetchall()[0][0]:
-        raise _nothing_left(reconciliation, platform.hints.get("identity"))
+        raise nothing_left(reconciliation.lines, platform.hints.get("identity"))
     connection.execute(f"DROP TABLE {refunds}")
     return Orders(
         connection=connection,
@@ -243,24 +242,13 @@ def _reconcile(
     return Reconciliation(
         entries.rows_in,
         value_in,
-        _together(lines, entries.files),
+        together(lines, entries.files),
         tuple(dict.fromkeys(notes)),
         entries.currency,
         True,
         bridge=_bridge(connection, canonical),
         value_policy=policy,
     )
-
-
-def _together(lines: list[Line], files: list[str]) -> tuple[Line, ...]:
-    order = {code: i for i, code in enumerate(MEANINGS)}
-    found: dict[tuple[str, str], Line] = {}
-    for line in lines:
-        key = (line.file, line.code)
-        old = found.get(key, Line(line.file, line.code, 0, Decimal(0)))
-        found[key] = Line(line.file, line.code, old.rows + line.rows, old.value + line.value)
-    kept = [line for line in found.values() if line.rows or line.value or line.code == USED]
-    return tuple(sorted(kept, key=lambda line: (files.index(line.file), order[line.code])))
 
 
 def _bridge(connection: Any, canonical: str) -> dict[str, Decimal]:
@@ -307,14 +295,3 @@ def _notes(connection: Any, canonical: str) -> list[str]:
             "value; they were kept"
         )
     return notes
-
-
-def _nothing_left(reconciliation: Reconciliation, hint: str | None) -> InputError:
-    counts = {c: rows for c, (rows, _) in reconciliation.by_code().items() if c in REJECTED and rows}
-    return InputError(
-        "no usable orders are left",
-        count=sum(counts.values()),
-        examples=[f"{code}: {rows:,}" for code, rows in sorted(counts.items())],
-        advice="; ".join(f"{code} means {REJECTED[code]}" for code in sorted(counts))
-        + (f". {hint}" if hint and "no_identity" in counts else ""),
-    )

@@ -8,10 +8,10 @@ from typing import Any
 
 from forecast.errors import ArgumentError, InputError
 from forecast.orders.cells import read_ids, read_values
-from forecast.orders.collapsing import Cells
 from forecast.orders.dates import Clock, DayReading, bad_date_error, read_days
 from forecast.orders.dialects.platform import FLAGS, IDS, MONEY, STAMPS, Platform
-from forecast.orders.identities import email_of, is_masked, is_relay, is_shared, phone_of
+from forecast.orders.platforms.collapsing import Cells
+from forecast.orders.platforms.identities import email_of, is_masked, is_relay, is_shared, phone_of
 from forecast.orders.sql import BLANK_TEXTS, ident, text, texts
 
 # Columns of money every entry has; NULL where the platform does not say.

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import ArgumentError, InputError
-from forecast.orders.batches import load_batches
-from forecast.orders.column_types import declared_type
-from forecast.orders.refusals import refusal
-from forecast.orders.shops import Selection, select_tables
+from forecast.orders.databases.batches import load_batches
+from forecast.orders.databases.column_types import declared_type
+from forecast.orders.databases.refusals import refusal
+from forecast.orders.databases.shops import Selection, select_tables
 from forecast.orders.sources import Source
 
 BATCH_ROWS = 50_000

@@ -1,4 +1,4 @@
-"""Rates of exchange, as a mapping or from a small file."""
+"""Codes of currencies, and rates of exchange as a mapping or from a small file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import ArgumentError, InputError
+
+
+def check_currency(currency: Any) -> str | None:
+    """A currency's code in capitals.
+
+    Raises
+    ------
+    ArgumentError
+        When it is no code of three letters.
+
+    Examples
+    --------
+    >>> check_currency(" eur ")
+    'EUR'
+    """
+    if currency is None:
+        return None
+    if not isinstance(currency, str) or len(currency.strip()) != 3 or not currency.strip().isalpha():
+        raise ArgumentError(
+            f"currency is {currency!r}", advice="Give the three-letter code, for example EUR."
+        )
+    return currency.strip().upper()
 
 
 def read_rates(rates: Any) -> dict[str, float] | None:

@@ -1,0 +1,1 @@
+"""Databases of shops as a source of orders."""

@@ -1,0 +1,292 @@
+"""The generic reader: one column a role, rows judged one by one, lines of an order added up."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from forecast.errors import InputError
+from forecast.orders.cells import ValueReading, exact, read_ids, read_values
+from forecast.orders.codes import USED
+from forecast.orders.currencies import check_currency
+from forecast.orders.dates import DayReading, bad_date_error, read_days
+from forecast.orders.dialect import GENERIC, choose_value_policy, choose_zero
+from forecast.orders.handle import Orders
+from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
+from forecast.orders.platforms.identities import hash_column
+from forecast.orders.reconciliation import Line, Reconciliation, nothing_left, together
+from forecast.orders.sources import Source, refuse_no_records
+from forecast.orders.sql import ident, text
+from forecast.orders.staging import Staging, stage
+
+FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
+# Columns of a log that would bring back whom a pseudonym hides.
+_PERSONAL = ("mail", "phone", "name", "address", "street", "zip", "postcode", "postal", "birth", "ip")
+_numbers = itertools.count(1)
+
+
+def read_log(
+    connection: Any,
+    sources: list[Source],
+    *,
+    mapping: Mapping[str, str | None] | None,
+    timezone: str | None,
+    date_format: str | None,
+    currency: str | None,
+    value_policy: str | None,
+    zero_value: str | None,
+    salt: bytes | None,
+    paths: tuple[Path, ...],
+    notes: list[str],
+) -> Orders:
+    """Orders of a log whose columns are found by their headers or named by the user.
+
+    Raises
+    ------
+    InputError
+        When the data are unreadable, ambiguous, of several currencies, or leave no usable order.
+    ArgumentError
+        When an option cannot be meant.
+    """
+    policy = choose_value_policy(GENERIC, value_policy)
+    zero = choose_zero(zero_value, GENERIC.zero_value)
+    for one in sources:
+        refuse_no_records(connection, one)
+    number = next(_numbers)
+    staging = stage(connection, sources, mapping, GENERIC, f"staged_{number}")
+    if salt is not None:
+        hidden = [name for name in staging.extras if any(word in name.casefold() for word in _PERSONAL)]
+        for name in hidden:
+            del staging.extras[name]
+        notes.append("customer ids were replaced by pseudonyms")
+        if hidden:
+            notes.append(f"columns that may name a person were left out: {', '.join(hidden)}")
+    code = _one_currency(connection, staging, currency, notes)
+    judged = f"judged_{number}"
+    _judge(connection, staging, timezone, date_format, zero, notes, judged)
+    if salt is not None:
+        hash_column(connection, judged, ["customer_id"], salt)
+    tables = (f"orders_{number}", f"rejects_{number}")
+    reconciliation = _split(connection, sources, staging, judged, tables, notes, code)
+    connection.execute(f"DROP TABLE {judged}")
+    connection.execute(f"DROP VIEW {staging.view}")
+    return Orders(
+        connection=connection,
+        orders_table=tables[0],
+        rejects_table=tables[1],
+        reconciliation=reconciliation,
+        mapping=staging.mapping,
+        dialect=GENERIC.name,
+        currency=code,
+        timezone=timezone,
+        value_policy=policy,
+        zero_value=zero,
+        extras=tuple(staging.extras),
+        paths=paths,
+    )
+
+
+def _one_currency(connection: Any, staging: Staging, currency: str | None, notes: list[str]) -> str | None:
+    currency = check_currency(currency)
+    if "currency" not in staging.mapping:
+        return currency
+    header = staging.mapping["currency"]
+    counted = connection.execute(
+        f"SELECT nullif(upper(CAST({ident('r:currency')} AS VARCHAR)), '') AS c, count(*) "
+        f"FROM {staging.view} WHERE NOT is_blank GROUP BY c ORDER BY 2 DESC, 1 LIMIT 20"
+    ).fetchall()
+    found = [(code[:12], rows) for code, rows in counted if code is not None]
+    blank = sum(rows for code, rows in counted if code is None)
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} rows" for code, rows in found),
+            where=f"column {header!r}",
+            advice="Amounts of several currencies are never added: read one currency at a time, "
+            "or map a converted column to value and currency to nothing (--map currency= or None).",
+        )
+    if found and currency is not None and found[0][0] != currency:
+        raise InputError(
+            f"the currency is {found[0][0]}, not {currency}",
+            where=f"column {header!r}",
+            count=found[0][1],
+            advice="Leave currency (--currency) out, or convert the amounts first.",
+        )
+    if found and blank:
+        notes.append(f"{blank:,} rows name no currency and were taken as {found[0][0]}")
+    return found[0][0] if found else currency
+
+
+def _judge(
+    connection: Any,
+    staging: Staging,
+    timezone: str | None,
+    date_format: str | None,
+    zero_value: str,
+    notes: list[str],
+    table: str,
+) -> None:
+    """Fill ``table`` with all rows, their parsed cells and the code of those that cannot be used."""
+    where, header = staging.view, staging.mapping
+    ids, id_notes = read_ids(
+        connection, where, ident("r:customer_id"), staging.types["customer_id"], header["customer_id"]
+    )
+    days = read_days(
+        connection,
+        where,
+        ident("r:order_date"),
+        staging.types["order_date"],
+        timezone,
+        date_format,
+        header["order_date"],
+    )
+    values = ValueReading("CAST(NULL AS DOUBLE)", "false", "CAST(NULL AS VARCHAR)")
+    if "value" in header:
+        values = read_values(
+            connection, where, ident("r:value"), staging.types["value"], header["value"], staging.semicolons
+        )
+    order_id, number_notes = "CAST(NULL AS VARCHAR)", list[str]()
+    if "order_id" in header:
+        order_id, number_notes = read_ids(
+            connection, where, ident("r:order_id"), staging.types["order_id"], header["order_id"]
+        )
+    items = "CAST(NULL AS DOUBLE)"
+    if "items" in header:
+        cell = ident("r:items")
+        items = f"CASE WHEN isfinite(TRY_CAST({cell} AS DOUBLE)) THEN TRY_CAST({cell} AS DOUBLE) END"
+        lost = connection.execute(
+            f"SELECT count(*) FROM {where} WHERE CAST({cell} AS VARCHAR) <> '' AND ({items}) IS NULL"
+        ).fetchall()[0][0]
+        if lost:
+            notes.append(f"{header['items']}: {lost:,} cells are no numbers and were left blank")
+    notes.extend([*id_notes, *values.notes, *number_notes])
+    notes.append(f"{header['order_date']}: read as {days.note}")
+    extras = "".join(f", {ident('x:' + name)} AS {ident(name)}" for name in staging.extras)
+    connection.execute(
+        f"CREATE TABLE {table} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
+        f"SELECT file, source_file, row, is_blank, {ids} AS customer_id, {days.blank} AS no_day, "
+        f"{days.day} AS order_day, {values.value} AS value, {values.blank} AS no_value, "
+        f"{values.shown} AS shown_value, {order_id} AS order_id, {items} AS items{extras} FROM {where})"
+    )
+    _refuse_mostly_bad(connection, staging, days, table)
+
+
+def _code(has_value: bool, zero_value: str) -> str:
+    last = dt.date.today() + dt.timedelta(days=1)
+    arms = [
+        ("is_blank", "blank_row"),
+        ("customer_id IS NULL", "missing_customer_id"),
+        ("no_day", "missing_date"),
+        ("order_day IS NULL", "bad_date"),
+        (f"order_day < DATE '{FIRST_PLAUSIBLE_DAY}' OR order_day > DATE '{last}'", "implausible_date"),
+    ]
+    if has_value:
+        arms += [
+            ("no_value", "missing_value"),
+            ("value IS NULL", "bad_value"),
+            ("value < 0", "negative_value"),
+        ]
+        if zero_value == "drop":
+            arms.append(("value = 0", "zero_value"))
+    return "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
+
+
+def _refuse_mostly_bad(connection: Any, staging: Staging, days: DayReading, table: str) -> None:
+    """A column in which most cells cannot be read is the wrong column, or in a form to be told."""
+    bad_days, dates, bad_values, values = connection.execute(
+        "SELECT count(*) FILTER (NOT no_day AND order_day IS NULL), count(*) FILTER (NOT no_day), "
+        "count(*) FILTER (NOT no_value AND value IS NULL), count(*) FILTER (NOT no_value) "
+        f"FROM {table}"
+    ).fetchall()[0]
+    if bad_days * 2 > dates:
+        raise bad_date_error(connection, staging.view, days, bad_days, staging.mapping["order_date"])
+    if "value" in staging.mapping and bad_values * 2 > values:
+        raise InputError(
+            "most amounts are no finite plain numbers",
+            where=f"column {staging.mapping['value']!r}",
+            count=bad_values,
+            advice="Write 1234.56 or 1.234,56 without currency signs, or map the column of money to value.",
+        )
+
+
+def _split(
+    connection: Any,
+    sources: list[Source],
+    staging: Staging,
+    judged: str,
+    tables: tuple[str, str],
+    notes: list[str],
+    currency: str | None,
+) -> Reconciliation:
+    """Used rows into one table, rejected ones into the other, and the account of both."""
+    orders, rejects = tables
+    files = [source.label for source in sources]
+    rows_in = {
+        files[i]: connection.execute(f"SELECT count(*) FROM {source.relation}").fetchall()[0][0]
+        for i, source in enumerate(sources)
+    }
+    counted = connection.execute(
+        f"SELECT file, code, count(*), coalesce(sum({exact('value')}), 0) FROM {judged} GROUP BY file, code"
+    ).fetchall()
+    value_in = {file: Decimal(0) for file in files}
+    for file, _, _, value in counted:
+        value_in[files[file]] += value
+    lines = [Line(files[file], code, rows, value) for file, code, rows, value in counted if code is not None]
+    connection.execute(
+        f"CREATE TABLE {rejects} AS SELECT source_file, row AS source_row, code, shown_value AS value "
+        f"FROM {judged} WHERE code IS NOT NULL"
+    )
+    for source in sources:
+        if source.broken is None:
+            continue
+        for code, rows in connection.execute(
+            f"SELECT code, count(*) FROM {source.broken} GROUP BY code"
+        ).fetchall():
+            rows_in[source.label] += rows
+            lines.append(Line(source.label, code, rows, Decimal(0)))
+        connection.execute(
+            f"INSERT INTO {rejects} SELECT {text(source.label)}, row, code, NULL FROM {source.broken}"
+        )
+    usable = {files[file]: rows for file, code, rows, _ in counted if code is None}
+    if not usable:
+        raise nothing_left(lines)
+    extras = "".join(f", {ident(name)}" for name in staging.extras)
+    connection.execute(
+        f"CREATE TABLE {orders} AS SELECT customer_id, order_day, value, order_id, items, source_file, "
+        f"row AS source_row{extras} FROM {judged} WHERE code IS NULL"
+    )
+    notes.extend(overlap_notes(connection, judged, files, "order_id" in staging.mapping))
+    if "order_id" in staging.mapping:
+        merge_lines(connection, orders, list(staging.extras))
+    notes.extend(order_notes(connection, orders, "order_id" in staging.mapping))
+    lines += _account(connection, orders, files, usable)
+    negative = sum(line.rows for line in lines if line.code == "negative_value")
+    if negative:
+        notes.append(
+            f"{negative:,} rows with negative amounts were left out: returns are not purchases, "
+            "and the values of the orders they belong to are before returns"
+        )
+    return Reconciliation(
+        rows_in, value_in, together(lines, files), tuple(notes), currency, "value" in staging.mapping
+    )
+
+
+def _account(connection: Any, orders: str, files: list[str], usable: dict[str, int]) -> list[Line]:
+    kept = {
+        file: (rows, value)
+        for file, rows, value in connection.execute(
+            f"SELECT source_file, count(*), coalesce(sum({exact('value')}), 0) "
+            f"FROM {orders} GROUP BY source_file"
+        ).fetchall()
+    }
+    purchases = purchases_by_file(connection, orders)
+    lines = []
+    for file in files:
+        rows, value = kept.get(file, (0, Decimal(0)))
+        lines.append(Line(file, USED, purchases.get(file, 0), value))
+        lines.append(Line(file, "line_merged", usable.get(file, 0) - rows, Decimal(0)))
+        lines.append(Line(file, "same_day_merged", rows - purchases.get(file, 0), Decimal(0)))
+    return [line for line in lines if line.rows or line.value or line.code == USED]

@@ -1,0 +1,1 @@
+"""Platforms' exports: from lines to entries, from entries to orders."""
