@@ -76,11 +76,18 @@ def gather(
             picked.append(f"{_clean(cell) if types[field] == 'VARCHAR' else cell} AS {ident(field)}")
         blank = " AND ".join(f"{cell} IS NULL" for cell in source.cells) or "false"
         # The record itself stays at hand where refunds are nested in it.
-        record = source.record if source.record is not None else "CAST(NULL AS VARCHAR)"
+        record, relation = "CAST(NULL AS VARCHAR)", source.relation
+        if source.record is not None:
+            record = source.record
+        if source.record is not None and table.json:
+            paths = ", ".join(text("/" + pointer) for pointer in _pointers(table))
+            relation = f"(SELECT *, json_extract_string({record}, [{paths}]) AS json_cells FROM {relation})"
+            # What is a JSON object holds something.
+            blank = "false"
         arms.append(
             f"SELECT CAST({number} AS INTEGER) AS file, {text(source.label)} AS source_file, "
             f"CAST({source.row} AS BIGINT) AS row, ({blank}) AS is_blank, {record} AS record, "
-            f"{', '.join(picked)} FROM {source.relation}"
+            f"{', '.join(picked)} FROM {relation}"
         )
     connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL '.join(arms)}")
     semicolons = any(source.delimiter == ";" for _, source in sources)
@@ -95,12 +102,13 @@ def _places(
     by_name: dict[str, int] = {}
     for i, column in enumerate(source.columns):
         by_name.setdefault(normalise(column), i)
+    pointers = _pointers(table)
     for field, names in table.fields.items():
         if field in mapping:
             continue
         if table.json and source.record is not None:
-            pointers = [f"json_extract_string({source.record}, {text('/' + name)})" for name in names]
-            cell = pointers[0] if len(pointers) == 1 else f"coalesce({', '.join(pointers)})"
+            cells = [f"json_cells[{pointers.index(name) + 1}]" for name in names]
+            cell = cells[0] if len(cells) == 1 else f"coalesce({', '.join(cells)})"
             found[field] = (cell, names[0].replace("/", "."), "VARCHAR")
             continue
         for name in names:
@@ -127,6 +135,11 @@ def _places(
                 advice=f"Columns found: {listed(source.columns)}.",
             )
     return found
+
+
+def _pointers(table: Table) -> list[str]:
+    """Every pointer of a table of records; they are taken out together, so that a record is parsed once."""
+    return list(dict.fromkeys(name for names in table.fields.values() for name in names))
 
 
 def _clean(cell: str) -> str:
