@@ -17,7 +17,8 @@ _NO_ID = (*BLANK_TEXTS, "nan")
 
 _DECIMAL_COMMA = r"^-?([0-9]{1,3}([.][0-9]{3})+|[0-9]+),[0-9]{1,2}$"
 _THREE_AFTER_POINT = r"^-?[0-9]{1,3}([.][0-9]{3})+$"
-_THOUSANDS_COMMA = r"^-?[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?$"
+# Also grouped as in India: 1,23,456.78.
+_THOUSANDS_COMMA = r"^-?[0-9]{1,3}((,[0-9]{3})+|(,[0-9]{2})+,[0-9]{3})([.][0-9]+)?$"
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,13 @@ def read_values(
     txt = cell
     blank = f"({txt} IS NULL OR lower({txt}) IN ({texts(BLANK_TEXTS)}))"
     number = f"CASE WHEN NOT contains({txt}, '_') THEN TRY_CAST({txt} AS DOUBLE) END"
+    if not semicolons:
+        # Nearly always every cell is a plain number, and nothing has to be found out.
+        odd = connection.execute(
+            f"SELECT count(*) FILTER (({number}) IS NULL AND NOT {blank}) FROM {relation}"
+        ).fetchall()[0][0]
+        if not odd:
+            return ValueReading(_usable(number), blank, txt)
     commas, decimal, thousands, both, points, threes, cells = connection.execute(
         "SELECT count(*) FILTER (comma), "
         f"count(*) FILTER (comma AND regexp_matches(t, {text(_DECIMAL_COMMA)})), "

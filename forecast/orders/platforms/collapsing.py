@@ -27,6 +27,11 @@ class Cells:
     types: dict[str, str]
     semicolons: bool = False
 
+    def clean(self, field: str, table: str = "") -> str:
+        """The expression of a field's clean cell."""
+        cell = table + ident(field)
+        return clean(cell) if self.types[field] == "VARCHAR" else cell
+
     def has(self, field: str) -> bool:
         return field in self.headers
 
@@ -38,8 +43,11 @@ def gather(
     mapping: Mapping[str, str | None],
     name: str,
     platform: Platform,
+    raw: bool = False,
 ) -> Cells:
     """One view of the fields of a kind of file over its sources: ``file, source_file, row, is_blank``, fields.
+
+    With ``raw`` only empty cells become NULL, and whoever reads the cells has to clean them.
 
     Raises
     ------
@@ -73,7 +81,9 @@ def gather(
             cell = place[field][0] if field in place else "NULL"
             if field not in place or place[field][2] != types[field]:
                 cell = f"CAST({cell} AS {types[field]})"
-            picked.append(f"{_clean(cell) if types[field] == 'VARCHAR' else cell} AS {ident(field)}")
+            if types[field] == "VARCHAR":
+                cell = f"nullif({cell}, '')" if raw else clean(cell)
+            picked.append(f"{cell} AS {ident(field)}")
         blank = " AND ".join(f"{cell} IS NULL" for cell in source.cells) or "false"
         # The record itself stays at hand where refunds are nested in it.
         record, relation = "CAST(NULL AS VARCHAR)", source.relation
@@ -142,12 +152,17 @@ def _pointers(table: Table) -> list[str]:
     return list(dict.fromkeys(name for names in table.fields.values() for name in names))
 
 
-def _clean(cell: str) -> str:
-    """A text cell without white space and a spreadsheet's apostrophe; NULL where it is blank."""
-    bare = f"nullif(nullif({trimmed(cell)}, ''), '\\N')"
-    return (
-        f"CASE WHEN starts_with({cell}, '''') THEN nullif(ltrim({trimmed(cell)}, ''''), '') ELSE {bare} END"
+def clean(cell: str) -> str:
+    """A text cell without white space and a spreadsheet's apostrophe; NULL where it is blank.
+
+    Nearly all cells are clean, and a look at both ends is much cheaper than trimming.
+    """
+    odd = (
+        f"{cell} < '!' OR ({cell} >= '''' AND {cell} < '(') OR ({cell} >= chr(160) AND {cell} < chr(161)) "
+        f"OR {cell} = '\\N' OR ascii(right({cell}, 1)) <= 32 OR ascii(right({cell}, 1)) = 160"
     )
+    plain = trimmed(f"ltrim({trimmed(cell)}, '''')")
+    return f"CASE WHEN {odd} THEN nullif(nullif({plain}, ''), '\\N') ELSE {cell} END"
 
 
 def collapse(connection: Any, cells: Cells, platform: Platform, name: str, notes: list[str]) -> Cells:
@@ -156,70 +171,130 @@ def collapse(connection: Any, cells: Cells, platform: Platform, name: str, notes
     The first row of an order, by its place in the file, gives its provenance. Orders that share a number
     but have ids of their own stay apart.
     """
-    fields = list(cells.headers)
-    types = dict(cells.types)
     if not platform.lines:
-        bad = ", CAST(false AS BOOLEAN) AS bad_line"
         connection.execute(
-            f"CREATE TABLE {name} AS SELECT *, CAST(1 AS BIGINT) AS lines{bad} FROM {cells.name}"
+            f"CREATE TABLE {name} AS SELECT *, CAST(1 AS BIGINT) AS lines, CAST(false AS BOOLEAN) AS bad_line "
+            f"FROM {cells.name}"
         )
-        return Cells(name, cells.headers, types, cells.semicolons)
-    key = _line_key(platform, cells)
-    if platform.lines and cells.has("unique_id") and platform.key != "unique_id":
-        key = _apart(connection, cells, key, notes)
+        return Cells(name, cells.headers, dict(cells.types), cells.semicolons)
     numbers, bad_line = _line_numbers(connection, cells, platform, notes)
     own = f"NOT coalesce({platform.line_rows}, false)" if platform.line_rows else "true"
-    picked = []
-    for field in fields:
-        if field in NUMBERS or field in platform.line_sums:
-            continue
-        cell = ident(field)
-        if field == "first_product" or field == "quantity":
-            picked.append(f"arg_min({cell}, row) FILTER ({cell} IS NOT NULL) AS {cell}")
-        else:
-            picked.append(f"arg_min({cell}, row) FILTER ({cell} IS NOT NULL AND {own}) AS {cell}")
-    for field, expression in numbers.items():
-        picked.append(f"CAST(sum(CAST({expression} AS {_EXACT})) AS DOUBLE) AS {ident(field)}")
-        types[field] = "DOUBLE"
+    fields = [f for f in cells.headers if f not in NUMBERS and f not in platform.line_sums]
+    key = _line_key(platform, cells)
+    groups = f"{name}_groups"
+    split = cells.has("unique_id") and platform.key != "unique_id"
+    _group(connection, cells, groups, key, fields, own, numbers, bad_line, split)
+    if split and connection.execute(f"SELECT count(*) FROM {groups} WHERE several").fetchall()[0][0]:
+        key = _apart(connection, cells, groups, key, notes)
+        _group(connection, cells, groups, key, fields, own, numbers, bad_line, False)
+    # Nearly always the first row holds all there is, and one join finds it.
+    sums = "".join(f", {ident('sum:' + field)} AS {ident(field)}" for field in numbers)
+    tidy = "".join(f", {cells.clean(field)} AS {ident(field)}" for field in fields)
     connection.execute(
-        f"CREATE TABLE {name} AS SELECT file, any_value(source_file) AS source_file, min(row) AS row, "
-        f"bool_and(is_blank) AS is_blank, arg_min(record, row) AS record, count(*) AS lines, "
-        f"coalesce(bool_or({bad_line}), false) AS bad_line, {', '.join(picked)} "
-        f"FROM (SELECT *, {key} AS line_key FROM {cells.name}) GROUP BY file, line_key"
+        f"CREATE TABLE {name} AS SELECT *, (filled & ~({_mask(fields)})) <> 0 AS is_scattered FROM ("
+        f"SELECT file, source_file, row, blank AS is_blank, record, lines, bad_line{sums}{tidy}, line_key, filled "
+        f"FROM (SELECT c.*, g.is_blank AS blank, g.* EXCLUDE (file, head, is_blank, several) "
+        f"FROM {cells.name} c JOIN {groups} g ON c.file = g.file AND c.row = g.head))"
     )
-    headers = {**cells.headers, **{f: cells.headers.get(f, f) for f in numbers}}
+    connection.execute(f"ALTER TABLE {name} DROP COLUMN filled")
+    if connection.execute(f"SELECT count(*) FROM {name} WHERE is_scattered").fetchall()[0][0]:
+        _gather_scattered(connection, cells, name, key, fields, own, list(numbers))
+    connection.execute(f"ALTER TABLE {name} DROP COLUMN line_key")
+    connection.execute(f"ALTER TABLE {name} DROP COLUMN is_scattered")
+    connection.execute(f"DROP TABLE {groups}")
+    types = {field: cells.types[field] for field in fields} | {field: "DOUBLE" for field in numbers}
+    headers = {field: cells.headers[field] for field in fields}
+    headers |= {field: cells.headers.get(field, field) for field in numbers}
     return Cells(name, headers, types, cells.semicolons)
 
 
+def _mask(fields: Sequence[str], table: str = "") -> str:
+    """Which fields of a row are filled, as bits of a number."""
+    bits = (
+        f"CASE WHEN {table}{ident(field)} IS NOT NULL THEN {1 << i} ELSE 0 END"
+        for i, field in enumerate(fields)
+    )
+    return f"CAST({' + '.join(bits)} AS BIGINT)"
+
+
+def _group(
+    connection: Any,
+    cells: Cells,
+    groups: str,
+    key: str,
+    fields: Sequence[str],
+    own: str,
+    numbers: Mapping[str, str],
+    bad_line: str,
+    split: bool,
+) -> None:
+    """Orders and their first rows; ``filled`` tells which fields any row of the order has."""
+    sums = "".join(
+        f", CAST(sum(CAST({expression} AS {_EXACT})) AS DOUBLE) AS {ident('sum:' + field)}"
+        for field, expression in numbers.items()
+    )
+    several = "min(unique_id) <> max(unique_id)" if split else "false"
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {groups} AS SELECT file, line_key, "
+        f"coalesce(min(row) FILTER ({own}), min(row)) AS head, count(*) AS lines, "
+        f"bool_and(is_blank) AS is_blank, coalesce(bool_or({bad_line}), false) AS bad_line, "
+        f"coalesce({several}, false) AS several, bit_or(CASE WHEN {own} THEN {_mask(fields)} ELSE 0 END) AS filled"
+        f"{sums} FROM (SELECT *, {key} AS line_key FROM {cells.name}) GROUP BY file, line_key"
+    )
+
+
+def _gather_scattered(
+    connection: Any,
+    cells: Cells,
+    name: str,
+    key: str,
+    fields: Sequence[str],
+    own: str,
+    numbers: Sequence[str],
+) -> None:
+    """Orders whose cells lie in several rows: the first filled one of each field."""
+    first = "".join(
+        f", arg_min({cells.clean(field)}, row) FILTER ({cells.clean(field)} IS NOT NULL AND {own}) "
+        f"AS {ident(field)}"
+        for field in fields
+    )
+    plain = "".join(f", s.{ident(field)}" for field in fields)
+    sums = "".join(f", h.{ident(field)}" for field in numbers)
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name}_scattered AS SELECT h.file, h.source_file, h.row, h.is_blank, "
+        f"h.record, h.lines, h.bad_line{sums}{plain}, h.line_key, false AS is_scattered "
+        f"FROM {name} h JOIN (SELECT file, line_key{first} FROM (SELECT *, {key} AS line_key FROM {cells.name}) "
+        f"WHERE (file, line_key) IN (SELECT (file, line_key) FROM {name} WHERE is_scattered) "
+        "GROUP BY file, line_key) s USING (file, line_key)"
+    )
+    connection.execute(f"DELETE FROM {name} WHERE is_scattered")
+    connection.execute(f"INSERT INTO {name} SELECT * FROM {name}_scattered")
+    connection.execute(f"DROP TABLE {name}_scattered")
+
+
 def _line_key(platform: Platform, cells: Cells) -> str:
-    own = f"CAST({ident(platform.key)} AS VARCHAR)"
+    own = f"CAST({cells.clean(platform.key)} AS VARCHAR)"
     if platform.line_rows and cells.has("parent_id"):
-        own = f"coalesce(CAST(parent_id AS VARCHAR), {own})"
+        own = f"coalesce(CAST({cells.clean('parent_id')} AS VARCHAR), {own})"
     return f"coalesce({own}, chr(0) || CAST(row AS VARCHAR))"
 
 
-def _apart(connection: Any, cells: Cells, key: str, notes: list[str]) -> str:
+def _apart(connection: Any, cells: Cells, groups: str, key: str, notes: list[str]) -> str:
     """Order numbers under which one file has several ids: each id is an order, lines follow their head."""
-    shared = f"{cells.name}_shared"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {shared} AS SELECT file, {key} AS line_key FROM {cells.name} "
-        "WHERE unique_id IS NOT NULL GROUP BY ALL HAVING min(unique_id) <> max(unique_id)"
-    )
-    found = connection.execute(f"SELECT count(*) FROM {shared}").fetchall()[0][0]
-    if not found:
-        return key
+    found = connection.execute(f"SELECT count(*) FROM {groups} WHERE several").fetchall()[0][0]
     notes.append(
         f"order numbers with more than one {cells.headers['unique_id']}: {found:,}; kept apart by it"
     )
+    rows, view = f"{cells.name}_of", f"{cells.name}_apart"
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {shared}_rows AS SELECT c.file, c.row, "
-        "last_value(c.unique_id IGNORE NULLS) OVER (PARTITION BY c.file, s.line_key ORDER BY c.row) AS of_id "
-        f"FROM (SELECT *, {key} AS line_key FROM {cells.name}) c JOIN {shared} s USING (file, line_key)"
+        f"CREATE OR REPLACE TEMP TABLE {rows} AS SELECT c.file, c.row, "
+        "last_value(c.unique_id IGNORE NULLS) OVER (PARTITION BY c.file, g.line_key ORDER BY c.row) AS of_id "
+        f"FROM (SELECT *, {key} AS line_key FROM {cells.name}) c "
+        f"JOIN (SELECT file, line_key FROM {groups} WHERE several) g USING (file, line_key)"
     )
-    view = f"{cells.name}_apart"
     connection.execute(
         f"CREATE OR REPLACE VIEW {view} AS SELECT c.*, r.of_id FROM {cells.name} c "
-        f"LEFT JOIN {shared}_rows r USING (file, row)"
+        f"LEFT JOIN {rows} r USING (file, row)"
     )
     cells.name = view
     return f"{key} || coalesce(chr(31) || CAST(of_id AS VARCHAR), '')"
@@ -236,7 +311,12 @@ def _line_numbers(
         if not cells.has(field):
             continue
         reading = read_values(
-            connection, cells.name, ident(field), cells.types[field], cells.headers[field], cells.semicolons
+            connection,
+            cells.name,
+            cells.clean(field),
+            cells.types[field],
+            cells.headers[field],
+            cells.semicolons,
         )
         notes.extend(reading.notes)
         raw[field] = reading.value

@@ -85,7 +85,9 @@ def read_export(
     }
     for _, source in by_kind[id(platform.table)]:
         refuse_no_records(connection, source)
-    cells = gather(connection, by_kind[id(platform.table)], platform.table, fields, f"{name}_cells", platform)
+    cells = gather(
+        connection, by_kind[id(platform.table)], platform.table, fields, f"{name}_cells", platform, platform.lines
+    )  # fmt: skip
     extras = [f for f in fields if f not in platform.table.fields and f not in (*MONEY, *NUMBERS, *ATTRIBUTES)
               and fields[f] is not None and f not in ("email", "phone", "account_id", "status", "unique_id")]  # fmt: skip
     heads = collapse(connection, cells, platform, f"{name}_heads", notes)
