@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from forecast.errors import ForecastError
 from forecast.orders import Orders, read_orders
 
-EXAMPLES = 40
+# A read takes a third of a second, so examples are few and full.
+EXAMPLES = 25
 
 MONEY = st.one_of(
     st.integers(0, 50_000).map(lambda cents: f"{cents / 100:.2f}"),
@@ -125,7 +126,7 @@ SHOPIFY_ORDER = st.fixed_dictionaries(
         ),
     }
 )
-SHOPIFY_ORDERS = st.lists(SHOPIFY_ORDER, min_size=1, max_size=6)
+SHOPIFY_ORDERS = st.lists(SHOPIFY_ORDER, min_size=1, max_size=8)
 # Always there, so that most files can be read at all.
 GOOD = {
     "Email": "good@example.com",
@@ -188,19 +189,25 @@ def check_invariants(orders: Orders) -> None:
     assert by_code["used"][0] == frame.groupby(["customer_id", "order_day"]).ngroups
     assert (frame["customer_id"].str.strip() != "").all()
     bridge = {line: float(value) for line, value in account.bridge.items()}
+    if "gross_sales" not in bridge:
+        # A shape without discounts or tax, or an order whose parts cannot be told apart.
+        assert abs(bridge["before_returns"] + bridge["returns"] - bridge["total_sales"]) < 0.01
+        return
     net = bridge["gross_sales"] + bridge["discounts"] + bridge["returns"]
     assert abs(net - bridge["net_sales"]) < 0.01
     rest = bridge["shipping"] + bridge["tax"] + bridge["other"]
     assert abs(bridge["net_sales"] + rest - bridge["total_sales"]) < 0.01
 
 
-def outcome(source: Any, **options: Any) -> Any:
+def outcome(source: Any, as_of: str | None = None, **options: Any) -> Any:
     """What was read, or the family of errors; any other exception passes through and fails the test."""
     try:
         orders = read_orders(source, **options)
     except ForecastError:
         return "refused"
     check_invariants(orders)
+    if as_of is not None:
+        check_cut(orders, as_of)
     rows = sorted(
         (row.order_id, row.customer_id, str(row.order_day), round(float(row.value), 6))
         for row in orders.to_frame().itertuples()
@@ -208,24 +215,29 @@ def outcome(source: Any, **options: Any) -> Any:
     return rows, {code: rows for code, (rows, _) in orders.reconciliation.by_code().items() if rows}
 
 
-def as_of_is_sound(source: Any, day: str, **options: Any) -> None:
-    """Cutting never fails with anything but a clear error, and never shows a later day."""
+def check_cut(orders: Orders, day: str) -> None:
+    """A cut shows no later day, or says why it cannot be made."""
     try:
-        orders = read_orders(source, **options)
         before = orders.until(day).to_frame()
     except ForecastError:
         return
     assert (before["order_day"].astype(str) <= day).all()
+    assert (before["value"] >= 0).all()
 
 
 @settings(max_examples=EXAMPLES)
-@given(SHOPIFY_ORDERS, st.integers(0, 3), st.sampled_from(["net_sales", "gross_sales", "total_sales"]))
-def test_shopify_mess_balances(orders, blank, policy):
+@given(
+    SHOPIFY_ORDERS,
+    st.integers(0, 3),
+    st.sampled_from(["net_sales", "gross_sales", "total_sales"]),
+    st.sampled_from([{}, {"timezone": "Europe/Amsterdam", "exclude": ()}]),
+    st.integers(1, 31),
+)
+def test_shopify_mess_balances(orders, blank, policy, options, day):
     with tempfile.TemporaryDirectory() as folder:
         rows = [row for block in shopify_blocks(orders) for row in block]
         path = write(Path(folder) / "orders.csv", SHOPIFY, rows, blank)
-        for options in ({}, {"timezone": "Europe/Amsterdam", "exclude": ()}):
-            outcome(path, value_policy=policy, **options)
+        outcome(path, as_of=f"2024-03-{day:02}", value_policy=policy, **options)
 
 
 @settings(max_examples=EXAMPLES)
@@ -260,14 +272,6 @@ def test_overlapping_shopify_files_count_once(left, right, shift):
         alone, twice = outcome(files[0]), outcome([files[0], copy])
     if "refused" not in (alone, twice):
         assert twice[0] == alone[0]
-
-
-@settings(max_examples=EXAMPLES)
-@given(SHOPIFY_ORDERS, st.integers(1, 31))
-def test_shopify_mess_can_be_cut(orders, day):
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [row for block in shopify_blocks(orders) for row in block]
-        as_of_is_sound(write(Path(folder) / "orders.csv", SHOPIFY, rows), f"2024-03-{day:02}")
 
 
 NULLS = st.sampled_from(["\\N", "NULL", ""])
@@ -379,7 +383,7 @@ def memo_rows(memos: list[tuple[int, str, str]]) -> list[dict[str, str]]:
 
 @settings(max_examples=EXAMPLES)
 @given(
-    st.lists(MAGENTO_ORDER, min_size=1, max_size=6),
+    st.lists(MAGENTO_ORDER, min_size=1, max_size=8),
     st.lists(MEMO, max_size=4),
     st.randoms(use_true_random=False),
     st.sampled_from(["net_sales", "gross_sales", "total_sales"]),
@@ -394,8 +398,7 @@ def test_magento_mess_balances_in_any_order(orders, memos, shuffle, policy):
         for _ in range(2):
             write(table, MAGENTO, rows)
             write(memo, MEMOS, credits)
-            outcomes.append(outcome(files, **options))
-            as_of_is_sound(files, "2024-03-15", **options)
+            outcomes.append(outcome(files, as_of="2024-03-15", **options))
             rows, credits = shuffle.sample(rows, len(rows)), shuffle.sample(credits, len(credits))
     assert outcomes[0] == outcomes[1]
 
@@ -431,7 +434,7 @@ WOO_REFUND = st.tuples(st.integers(1, 8), UTC_MONEY, UTC)
 
 @settings(max_examples=EXAMPLES)
 @given(
-    st.lists(WOO_ORDER, min_size=1, max_size=6),
+    st.lists(WOO_ORDER, min_size=1, max_size=8),
     st.lists(WOO_REFUND, max_size=4),
     st.randoms(use_true_random=False),
 )
@@ -468,8 +471,7 @@ def test_woo_mess_balances_in_any_order(orders, refunds, shuffle):
     options = {"timezone": "Europe/Amsterdam", "dialect": "woocommerce-tables", "value_policy": "total_sales"}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "wc_orders.csv"
-        one = outcome(write(path, WOO, rows), **options)
-        as_of_is_sound(path, "2024-03-15", **options)
+        one = outcome(write(path, WOO, rows), as_of="2024-03-15", **options)
         two = outcome(write(path, WOO, shuffle.sample(rows, len(rows))), **options)
     assert one == two
 
