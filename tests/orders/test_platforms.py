@@ -7,6 +7,7 @@ Every number here was worked out by hand from the fixtures; the arithmetic stand
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import random
 from dataclasses import dataclass, field
@@ -689,6 +690,12 @@ CASES = {
 PLATFORMS = [name for name, case in CASES.items() if case.dialect != "generic"]
 
 
+@functools.cache
+def read_once(name: str) -> Orders:
+    """An export under its own policy, read once for all tests that only look at it."""
+    return CASES[name].read()
+
+
 def found(orders: Orders) -> list[tuple[str, str, str, float]]:
     """The used orders, sorted, values rounded to a millionth."""
     frame = orders.to_frame()
@@ -743,8 +750,7 @@ def check_bridge(orders: Orders) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_orders_of_an_export(name):
-    case = CASES[name]
-    orders = case.read()
+    case, orders = CASES[name], read_once(name)
     assert orders.dialect == case.dialect
     assert orders.value_policy == (case.policy or case.default)
     assert found(orders) == expected(case)
@@ -754,8 +760,7 @@ def test_orders_of_an_export(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_account_of_an_export(name):
-    case = CASES[name]
-    orders = case.read()
+    case, orders = CASES[name], read_once(name)
     check_invariants(orders)
     account = orders.reconciliation
     assert codes_of(orders) == case.codes
@@ -798,14 +803,13 @@ def test_a_family_and_a_name_are_the_same_as_finding_it():
 
 @pytest.mark.parametrize("name", [name for name in PLATFORMS if CASES[name].bridge])
 def test_bridge(name):
-    case = CASES[name]
-    bridge = check_bridge(case.read())
+    case, bridge = CASES[name], check_bridge(read_once(name))
     assert {line: bridge[line] for line in case.bridge} == pytest.approx(case.bridge, abs=0.005)
 
 
 def test_bridge_takes_shipping_and_tax_back_as_the_memos_say():
     # 501: of shipping 10 and tax 20 a tax of 8 came back: 10 and 12; 502 is refunded in full, 503 has neither.
-    bridge = check_bridge(CASES["magento_sales_creditmemo"].read())
+    bridge = check_bridge(read_once("magento_sales_creditmemo"))
     assert bridge == pytest.approx(
         {
             "gross_sales": 175,
@@ -858,9 +862,9 @@ def test_a_refund_of_an_order_without_an_amount_is_accounted_for(tmp_path):
 
 def test_money_parts_of_orders_without_refunds():
     # Shipping is 1 on each of four orders.
-    by_code = CASES["shopify_71_columns"].read().reconciliation.by_code()
+    by_code = read_once("shopify_71_columns").reconciliation.by_code()
     assert float(by_code["shipping"][1]) == pytest.approx(4.0)
-    by_code = CASES["woo_csv"].read().reconciliation.by_code()
+    by_code = read_once("woo_csv").reconciliation.by_code()
     assert float(by_code["other"][1]) == pytest.approx(2.0)
     # 952 has a fee of 2. Discounts turn up only where the value is before them: 50 used, 2 shipping, 49 in.
     case = CASES["shopify_79_columns"]
@@ -870,8 +874,7 @@ def test_money_parts_of_orders_without_refunds():
 
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_canonical_has_every_order_once(name):
-    case = CASES[name]
-    orders = case.read()
+    case, orders = CASES[name], read_once(name)
     frame = orders.canonical()
     used = frame[frame["code"].isna()]
     assert sorted(used["order_id"]) == sorted(order for order, _, _, _ in case.orders)
@@ -892,7 +895,7 @@ def test_canonical_has_every_order_once(name):
 
 
 def test_attributes_of_orders():
-    frame = CASES["shopify_79_columns"].read().to_frame().set_index("order_id")
+    frame = read_once("shopify_79_columns").to_frame().set_index("order_id")
     assert frame["channel"].to_dict() == {"#8001": "web", "#8002": "pos", "#8003": "580111"}
     assert frame["country"].to_dict() == {"#8001": "NL", "#8002": "NL", "#8003": "GB"}
     assert frame["first_product"].to_dict() == {"#8001": "Mug", "#8002": "Tray", "#8003": "Spoon"}
@@ -902,7 +905,7 @@ def test_attributes_of_orders():
     frame = CASES["shopify_marketplace_and_subscription"].read(exclude=()).to_frame().set_index("order_id")
     assert frame.index[frame["is_marketplace"]].tolist() == ["#1402", "#1403", "#1404"]
     assert frame.index[frame["is_subscription"]].tolist() == ["#1405"]
-    frame = CASES["magento_sales_order_guest_and_account"].read().to_frame().set_index("order_id")
+    frame = read_once("magento_sales_order_guest_and_account").to_frame().set_index("order_id")
     assert {"000000402", "000000403"} <= set(frame.index[frame["is_guest"]])
     assert not frame.loc["000000401", "is_guest"]
 
@@ -990,15 +993,14 @@ AS_OF = [
 
 @pytest.mark.parametrize(("name", "day", "values"), AS_OF)
 def test_orders_as_they_were_known(name, day, values):
-    before = CASES[name].read().until(day)
+    before = read_once(name).until(day)
     assert {order: value for order, _, _, value in found(before)} == pytest.approx(values, abs=1e-6)
     assert before.n_orders == len(values)
 
 
 def test_the_last_day_is_all_that_was_read():
     for name in ("shopify_rest", "shopify_graphql", "magento_sales_creditmemo", "woo_hpos_refund_rows"):
-        case = CASES[name]
-        assert found(case.read().until("2025-12-31")) == expected(case)
+        assert found(read_once(name).until("2025-12-31")) == expected(CASES[name])
 
 
 def test_gross_sales_do_not_see_refunds_at_any_time():
@@ -1065,7 +1067,7 @@ def test_the_order_of_files_does_not_matter():
 
 
 def test_accounts_of_overlapping_files():
-    account = CASES["shopify_two_overlapping_files"].read().reconciliation
+    account = read_once("shopify_two_overlapping_files").reconciliation
     rows = {(line.file[-5], line.code): line.rows for line in account.lines if line.rows}
     # a: #9001 used, #9002 and #9004 are newer in b, #9003 cancelled; b: #9002, #9004, #9005 used, #9003 again.
     assert rows == {
