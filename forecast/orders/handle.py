@@ -226,7 +226,7 @@ class Orders:
         """Every order record of a platform's export, used or not, with its ``code`` and the parts of its money.
 
         Columns: ``source_file, source_row, lines, order_id, store, customer_id, order_ts`` (the shop's wall
-        time), ``order_day, currency, gross, discount, net, shipping, tax, other, total, refunded, value, state,
+        time), ``order_day, currency, gross, discount, net, shipping, tax, other, total, refunded, value, status,
         code`` and the attributes. E-mails and phones stand in it only as ``customer_id``.
 
         Raises
@@ -237,11 +237,13 @@ class Orders:
         """
         if self.canonical_table is None:
             raise ArgumentError(
-                "only orders read from a platform's export have a canonical table", advice="Use to_frame()."
+                "only orders as read from a platform's export have a canonical table, not a log, nor until() or "
+                "some()",
+                advice="Use to_frame().",
             )
         frame: pd.DataFrame = self.connection.execute(
             "SELECT source_file, row AS source_row, lines, order_id, store, customer_id, order_ts, order_day, "
-            "currency, gross, discount, net, shipping, tax, other, total, back AS refunded, value, state, code, "
+            "currency, gross, discount, net, shipping, tax, other, total, back AS refunded, value, state AS status, code, "
             "channel, country, coupon, first_product, payment_method, is_guest, is_subscription, is_marketplace, "
             f"is_wholesale, is_employee FROM {self.canonical_table} ORDER BY file, row"
         ).df()

@@ -184,6 +184,8 @@ TABLES = Platform(
         on="entity_id",
         amount=f"total + {_PAID_OTHERWISE}",
         net="subtotal - (abs(coalesce(discount, 0)) - coalesce(compensation, 0))",
+        tax="coalesce(tax, 0)",
+        shipping="coalesce(shipping, 0)",
     ),
 )
 

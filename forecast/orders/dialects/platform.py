@@ -63,6 +63,8 @@ class Memos:
     on: str
     amount: str
     net: str | None = None
+    tax: str | None = None
+    shipping: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class RefundList:
     amount: str
     at: str | None = None
     net: str | None = None
+    tax: str | None = None
     field: str | None = None
 
 

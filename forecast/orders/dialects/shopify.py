@@ -183,6 +183,9 @@ REST = Platform(
         "list_sum(list_transform(CAST(json_extract(r, '/refund_line_items') AS JSON[]), "
         "lambda t: TRY_CAST(json_extract_string(t, '/subtotal') AS DOUBLE) - CASE WHEN tax_inside "
         "THEN coalesce(TRY_CAST(json_extract_string(t, '/total_tax') AS DOUBLE), 0) ELSE 0 END)) END",
+        tax="CASE WHEN json_array_length(json_extract(r, '/refund_line_items')) > 0 THEN "
+        "list_sum(list_transform(CAST(json_extract(r, '/refund_line_items') AS JSON[]), "
+        "lambda t: coalesce(TRY_CAST(json_extract_string(t, '/total_tax') AS DOUBLE), 0))) END",
     ),
 )
 

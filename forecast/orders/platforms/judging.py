@@ -154,9 +154,11 @@ def judged_sql(
         "total_sales": "total - back",
         "contribution": "net - back_net - cost",
     }[policy]
-    arms.append((f"round({value}, 6) < -{HALF_CENT}", "negative_value"))
+    arms += [
+        (f"({value}) IS NULL", "missing_value"),
+        (f"round({value}, 6) < -{HALF_CENT}", "negative_value"),
+    ]
     case = "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
-    share = "CASE WHEN total <> 0 THEN greatest(0, 1 - row_back / total) ELSE 1 END"
     parts = {
         "left_discount": "-discount" if policy == "gross_sales" else "0",
         "left_cost": "cost" if policy == "contribution" else "0",
@@ -164,28 +166,37 @@ def judged_sql(
             "gross_sales": "-row_back_net",
             "total_sales": "back - row_back",
         }.get(policy, "back_net - row_back_net"),
-        "left_shipping": "0" if policy == "total_sales" else f"shipping * ({share})",
-        "left_tax": "0" if policy == "total_sales" else f"tax * ({share})",
+        "left_shipping": "0" if policy == "total_sales" else "shipping - row_back_shipping",
+        "left_tax": "0" if policy == "total_sales" else "tax - row_back_tax",
     }
     columns = ", ".join(f"round({sql}, 6) AS {name}" for name, sql in parts.items())
     return (
         f"SELECT *, {case} AS code, greatest(round({value}, 6), 0) AS value, {columns}, "
-        f"total - row_back AS money FROM {entries}"
+        f"coalesce(total, 0) - row_back AS money FROM {entries}"
     )
 
 
-def with_refunds_sql(entries: str, refunds: str, as_of: str | None = None) -> str:
-    """Entries with what was given back; a refund without lines of its own is shared out over net and the rest."""
-    seen = "" if as_of is None else f" AND (r.day IS NULL OR r.day <= {as_of})"
-    net = "coalesce(r.net, CASE WHEN e.total <> 0 THEN r.amount / e.total * e.net ELSE 0 END)"
+def with_refunds_sql(entries: str, refunds: str) -> str:
+    """Entries with what was given back, in all and by rows of the input.
+
+    A refund that does not say what it is for is shared out over goods, tax and shipping as the order was.
+    """
+    ratio = "CASE WHEN e.total <> 0 THEN r.amount / e.total ELSE 0 END"
+    parts = {
+        "net": f"coalesce(r.net, {ratio} * e.net)",
+        "tax": f"coalesce(r.tax, CASE WHEN r.net IS NULL THEN {ratio} * e.tax ELSE 0 END)",
+        "shipping": f"coalesce(r.shipping, CASE WHEN r.net IS NULL THEN {ratio} * e.shipping "
+        "ELSE r.amount - r.net - coalesce(r.tax, 0) END)",
+    }
+    sums = ["sum(r.amount) AS back", "sum(r.amount) FILTER (r.as_row) AS row_back"]
+    for name, part in parts.items():
+        sums += [f"sum({part}) AS back_{name}", f"sum({part}) FILTER (r.as_row) AS row_back_{name}"]
+    sums.append("sum(r.amount) FILTER (r.day IS NULL) AS undated_back")
+    names = [one.rsplit(" AS ", 1)[1] for one in sums]
     return (
-        "SELECT e.*, coalesce(b.back, 0) AS back, coalesce(b.back_net, 0) AS back_net, "
-        "coalesce(b.row_back, 0) AS row_back, coalesce(b.row_back_net, 0) AS row_back_net, "
-        f"coalesce(b.undated, 0) AS undated_back FROM {entries} e LEFT JOIN ("
-        f"SELECT r.entry, sum(r.amount) AS back, sum({net}) AS back_net, "
-        "sum(r.amount) FILTER (r.as_row) AS row_back, "
-        f"sum({net}) FILTER (r.as_row) AS row_back_net, sum(r.amount) FILTER (r.day IS NULL) AS undated "
-        f"FROM {refunds} r JOIN {entries} e ON e.entry = r.entry WHERE true{seen} GROUP BY r.entry) b USING (entry)"
+        f"SELECT e.*, {', '.join(f'coalesce(b.{name}, 0) AS {name}' for name in names)} FROM {entries} e "
+        f"LEFT JOIN (SELECT r.entry, {', '.join(sums)} FROM {refunds} r JOIN {entries} e USING (entry) "
+        "GROUP BY r.entry) b USING (entry)"
     )
 
 

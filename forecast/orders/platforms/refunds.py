@@ -17,7 +17,7 @@ from forecast.orders.sql import ident
 # Below half a cent nothing is left of an order, or nothing was given back.
 HALF_CENT = 0.005
 _COLUMNS = (
-    "own BIGINT, parent VARCHAR, day DATE, amount DOUBLE, net DOUBLE, file INTEGER, source_file VARCHAR, "
+    "own BIGINT, parent VARCHAR, day DATE, amount DOUBLE, net DOUBLE, tax DOUBLE, shipping DOUBLE, file INTEGER, source_file VARCHAR, "
     "row BIGINT"
 )
 
@@ -42,17 +42,17 @@ def collect_refunds(
     if nested is not None:
         view = f"{table}_nested"
         at = "CAST(NULL AS VARCHAR)" if nested.at is None else nested.at
-        net = "CAST(NULL AS DOUBLE)" if nested.net is None else nested.net
+        net, tax = (part or "CAST(NULL AS DOUBLE)" for part in (nested.net, nested.tax))
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {view} AS SELECT entry, ({at}) AS given_at, ({nested.amount}) AS amount, "
-            f"({net}) AS net FROM (SELECT entry, tax_inside, unnest({nested.items}) AS r FROM {entries} "
+            f"({net}) AS net, ({tax}) AS tax FROM (SELECT entry, tax_inside, unnest({nested.items}) AS r FROM {entries} "
             "WHERE record IS NOT NULL)"
         )
         day = "CAST(NULL AS DATE)"
         if connection.execute(f"SELECT count(given_at) FROM {view}").fetchall()[0][0]:
             day = read_days(connection, view, "given_at", "VARCHAR", None, None, "refunds", clock).day
         connection.execute(
-            f"INSERT INTO {table} SELECT entry, NULL, {day}, amount, net, NULL, NULL, NULL FROM {view} "
+            f"INSERT INTO {table} SELECT entry, NULL, {day}, amount, net, tax, NULL, NULL, NULL, NULL FROM {view} "
             f"WHERE abs(coalesce(amount, 0)) > {HALF_CENT}"
         )
     if memos is not None and platform.memos is not None:
@@ -69,17 +69,20 @@ def collect_refunds(
                 days = read_days(connection, memos.name, cell, kind, None, None, header, clock)
                 typed.append(f"{days.day} AS day")
         have = set(memos.headers)
-        net = "CAST(NULL AS DOUBLE)" if platform.memos.net is None else over(platform.memos.net, have)
+        parts = ", ".join(
+            "CAST(NULL AS DOUBLE)" if part is None else over(part, have)
+            for part in (platform.memos.net, platform.memos.tax, platform.memos.shipping)
+        )
         connection.execute(
-            f"INSERT INTO {table} SELECT NULL, coalesce(parent_id, ''), day, {over(platform.memos.amount, have)}, "
-            f"{net}, file, source_file, row "
+            f"INSERT INTO {table} SELECT NULL, coalesce(parent_id, ''), day, "
+            f"{over(platform.memos.amount, have)}, {parts}, file, source_file, row "
             f"FROM (SELECT {', '.join(typed)} FROM {memos.name} WHERE NOT is_blank)"
         )
     return table
 
 
 def attach_refunds(connection: Any, entries: str, given: str, key: str) -> str:
-    """Make the table ``<entries>_refunds``: ``entry, day, amount, net, as_row, file, source_file, row``.
+    """Make the table ``<entries>_refunds``: ``entry, day, amount, net, tax, shipping, as_row`` and its place.
 
     ``entry`` is NULL where no order was found; ``as_row`` says that the refund was a row of the input, so that
     its money is part of what came in. ``key`` is the column of an order that a second table names.
@@ -87,11 +90,11 @@ def attach_refunds(connection: Any, entries: str, given: str, key: str) -> str:
     table = f"{entries}_refunds"
     alive = "NOT is_refund AND (NOT is_duplicate OR is_old)"
     connection.execute(
-        f"CREATE OR REPLACE TABLE {table} AS SELECT own AS entry, day, amount, net, false AS as_row, file, "
+        f"CREATE OR REPLACE TABLE {table} AS SELECT own AS entry, day, amount, net, tax, shipping, false AS as_row, file, "
         f"source_file, row FROM {given} WHERE own IS NOT NULL"
     )
     connection.execute(
-        f"INSERT INTO {table} SELECT e.entry, m.day, m.amount, m.net, true, m.file, m.source_file, m.row "
+        f"INSERT INTO {table} SELECT e.entry, m.day, m.amount, m.net, m.tax, m.shipping, true, m.file, m.source_file, m.row "
         f"FROM (SELECT * FROM {given} WHERE own IS NULL) m "
         f"LEFT JOIN (SELECT {key} AS key, entry FROM {entries} WHERE {key} IS NOT NULL AND {alive}) e "
         "ON e.key = m.parent"
@@ -106,7 +109,7 @@ def _attach_rows(connection: Any, entries: str, table: str, alive: str) -> None:
     rows, chosen = f"{table}_rows", f"{table}_chosen"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {rows} AS SELECT entry AS refund, nullif(parent_id, '0') AS parent, "
-        "customer_id, order_day, -total AS amount, -net AS net, file, source_file, row "
+        "customer_id, order_day, -total AS amount, -net AS net, -tax AS tax, -shipping AS shipping, file, source_file, row "
         f"FROM {entries} WHERE is_refund AND NOT is_duplicate AND is_order AND total < 0"
     )
     connection.execute(
@@ -123,7 +126,7 @@ def _attach_rows(connection: Any, entries: str, table: str, alive: str) -> None:
     # Several rows may have chosen one order; what is more than the order cost belongs to none.
     connection.execute(
         f"INSERT INTO {table} SELECT CASE WHEN so_far <= total + {HALF_CENT} OR parent IS NOT NULL THEN entry END, "
-        "order_day, amount, net, true, file, source_file, row FROM ("
+        "order_day, amount, net, tax, shipping, true, file, source_file, row FROM ("
         "SELECT r.*, c.entry, e.total, "
         "sum(r.amount) OVER (PARTITION BY c.entry ORDER BY r.amount DESC, r.refund) AS so_far "
         f"FROM {rows} r LEFT JOIN {chosen} c USING (refund) LEFT JOIN {entries} e ON e.entry = c.entry)"
@@ -133,15 +136,15 @@ def _attach_rows(connection: Any, entries: str, table: str, alive: str) -> None:
 def _attach_columns(connection: Any, entries: str, table: str, alive: str) -> None:
     """What the order's own column says beyond the dated refunds; it has no date."""
     connection.execute(
-        f"INSERT INTO {table} SELECT e.entry, NULL, e.refunded - coalesce(r.amount, 0), "
-        "CASE WHEN r.amount IS NULL THEN e.refunded_net END, false, NULL, NULL, NULL "
+        f"INSERT INTO {table} SELECT e.entry, CASE WHEN e.cancelled THEN e.cancel_day END, "
+        "e.refunded - coalesce(r.amount, 0), CASE WHEN r.amount IS NULL THEN e.refunded_net END, NULL, NULL, false, NULL, NULL, NULL "
         f"FROM (SELECT * FROM {entries} WHERE {alive}) e "
         f"LEFT JOIN (SELECT entry, sum(amount) AS amount FROM {table} GROUP BY entry) r "
         f"USING (entry) WHERE e.refunded - coalesce(r.amount, 0) > {HALF_CENT}"
     )
     # A status that says "refunded" without an amount is a refund of all.
     connection.execute(
-        f"INSERT INTO {table} SELECT entry, NULL, total, net, false, NULL, NULL, NULL FROM {entries} "
+        f"INSERT INTO {table} SELECT entry, NULL, total, net, NULL, NULL, false, NULL, NULL, NULL FROM {entries} "
         f"WHERE {alive} AND state = 'refunded' AND total > 0 AND entry NOT IN "
         f"(SELECT entry FROM {table} WHERE entry IS NOT NULL)"
     )

@@ -160,7 +160,7 @@ def _versions(
         f"e.is_duplicate AND NOT e.is_old AS is_duplicate FROM {states} s JOIN {name} e USING (entry)"
     )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {refunds}_then AS SELECT e.entry, r.day, r.amount, r.net, r.as_row "
+        f"CREATE OR REPLACE TEMP TABLE {refunds}_then AS SELECT e.entry, r.day, r.amount, r.net, r.tax, r.shipping, r.as_row "
         f"FROM {name}_then e JOIN {refunds} r ON r.entry = e.of_entry "
         "WHERE r.day IS NULL OR r.day <= e.known_from"
     )
@@ -254,15 +254,14 @@ def _reconcile(
 def _bridge(connection: Any, canonical: str) -> dict[str, Decimal]:
     """From gross to net to total sales, of all orders that are sales, used or not."""
     codes = ", ".join(f"'{code}'" for code in SALES)
-    kept = "CASE WHEN total <> 0 THEN 1 - back / total ELSE 1 END"
     row = connection.execute(
-        f"SELECT count(*), count(*) FILTER (net IS NULL OR gross IS NULL OR tax IS NULL), {_exact('gross')}, "
-        f"{_exact('net - gross')}, {_exact('round(-back_net, 6)')}, {_exact(f'round(shipping * ({kept}), 6)')}, "
-        f"{_exact(f'round(tax * ({kept}), 6)')}, {_exact('total')}, {_exact('round(-back, 6)')} FROM {canonical} "
-        f"WHERE NOT is_refund AND (code IS NULL OR code IN ({codes})) AND total IS NOT NULL"
+        f"SELECT count(net), {_exact('coalesce(gross, 0)')}, {_exact('coalesce(net - gross, 0)')}, "
+        f"{_exact('round(-back_net, 6)')}, {_exact('round(coalesce(shipping, 0) - back_shipping, 6)')}, "
+        f"{_exact('round(coalesce(tax, 0) - back_tax, 6)')}, {_exact('total')}, {_exact('round(-back, 6)')} "
+        f"FROM {canonical} WHERE NOT is_refund AND (code IS NULL OR code IN ({codes})) AND total IS NOT NULL"
     ).fetchall()[0]
-    sales, unknown, gross, discounts, returns, shipping, tax, total, back = row
-    if not sales or unknown:
+    known, gross, discounts, returns, shipping, tax, total, back = row
+    if not known:
         return {"before_returns": total, "returns": back, "total_sales": total + back}
     net = gross + discounts + returns
     return {
