@@ -34,8 +34,8 @@ class Orders:
         One row per order: ``customer_id`` (text), ``order_day`` (date), ``value`` (double, NULL in a log
         without money), ``order_id``, ``items``, ``source_file``, ``source_row``, and the ``extras``.
     canonical_table, versions_table : str, optional
-        Of a platform's export: every order record, used or not; and the orders as they were known from one
-        day to the next, where refunds or cancellations have dates.
+        Of a platform's export: every order record, used or not; and the orders that changed on a known day
+        (refunds, cancellations, a later load), as they were known from one day to the next.
     refusal : str, optional
         Why no customer can be told from another; only totals can then be had.
     reconciliation : Reconciliation
@@ -175,8 +175,12 @@ class Orders:
         view = f"{self.table.split('_until_')[0]}_until_{next(_numbers)}"
         source = self.table
         if self.versions_table is not None:
-            source = f"(SELECT * EXCLUDE (known_from, known_to) FROM {self.versions_table} WHERE "
-            source += f"known_from <= DATE '{day}' AND (known_to IS NULL OR known_to > DATE '{day}'))"
+            place = "(source_file, source_row)"
+            source = (
+                f"(SELECT * FROM {source} WHERE {place} NOT IN (SELECT {place} FROM {self.versions_table}) "
+                f"UNION ALL SELECT * EXCLUDE (known_from, known_to) FROM {self.versions_table} "
+                f"WHERE known_from <= DATE '{day}' AND (known_to IS NULL OR known_to > DATE '{day}'))"
+            )
         self.connection.execute(
             f"CREATE VIEW {view} AS SELECT * FROM {source} WHERE order_day <= DATE '{day}'"
         )

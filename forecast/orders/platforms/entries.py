@@ -18,6 +18,8 @@ from forecast.orders.sql import BLANK_TEXTS, ident, text, texts
 AMOUNTS = ("total", "gross", "discount", "net", "shipping", "tax", "refunded", "refunded_net", "cost")
 # Two amounts are the same when they differ by no more than rounding of lines can explain.
 CENTS = 0.02
+# The number of an entry is its place: file and row; no file has so many rows.
+FILE_STEP = 1 << 40
 _OFFLINE = (
     "cash.?on.?delivery|cashondelivery|^cod$|[(]cod[)]|nachnahme|rembours|contre.?remboursement|"
     "bank.?transfer|banktransfer|wire.?transfer|bank.?deposit|^bacs$|berweisung|vorkasse|virement|"
@@ -295,14 +297,16 @@ def complete(connection: Any, table: str, platform: Platform, rates: str | None,
     connection.execute(
         f"CREATE TABLE {table}_complete AS SELECT * EXCLUDE (x_rate, x_share, other), "
         "CASE WHEN net IS NOT NULL AND shipping IS NOT NULL AND tax IS NOT NULL "
-        "THEN total - net - shipping - tax END AS other FROM ("
+        "THEN total - net - shipping - tax END AS other, CAST(NULL AS DATE) AS loaded, "
+        "CAST(false AS BOOLEAN) AS is_forgotten, "
+        "(has_cancel OR state = 'cancelled') AND NOT is_refund AS cancelled FROM ("
         f"SELECT * EXCLUDE ({kept}), total * x_rate AS total, refunded * x_rate AS refunded, "
         "refunded_net * x_rate AS refunded_net, cost * x_rate AS cost, tax * x_rate AS tax, "
         "shipping * x_share * x_rate AS shipping, discount * x_share * x_rate AS discount, "
         "net * x_share * x_rate AS net, "
         "coalesce(gross, net * x_share + discount * x_share) * x_rate AS gross, 0 AS other "
         f"FROM (SELECT *, {rate} AS x_rate, {share} AS x_share, "
-        f"row_number() OVER (ORDER BY file, row) AS entry FROM {table} e))"
+        f"CAST(file AS BIGINT) * {FILE_STEP} + row AS entry FROM {table} e))"
     )
     connection.execute(f"DROP TABLE {table}")
     connection.execute(f"ALTER TABLE {table}_complete RENAME TO {table}")

@@ -85,12 +85,17 @@ def read_export(
     }
     for _, source in by_kind[id(platform.table)]:
         refuse_no_records(connection, source)
+    rows_in = {s.label: _count(connection, s.relation) for s in sources}
     cells = gather(
         connection, by_kind[id(platform.table)], platform.table, fields, f"{name}_cells", platform, platform.lines
     )  # fmt: skip
     extras = [f for f in fields if f not in platform.table.fields and f not in (*MONEY, *NUMBERS, *ATTRIBUTES)
               and fields[f] is not None and f not in ("email", "phone", "account_id", "status", "unique_id")]  # fmt: skip
     heads = collapse(connection, cells, platform, f"{name}_heads", notes)
+    # What the heads do not hold is not needed again, and a large file is most of the memory.
+    for _, source in by_kind[id(platform.table)]:
+        if source.relation in source.tables:
+            connection.execute(f"DROP TABLE {source.relation}")
     merged: list[tuple[str, str, int]] = []
     for join in platform.joins:
         parts = by_kind[id(join.table)]
@@ -124,15 +129,11 @@ def read_export(
         connection, heads, platform, name,
         timezone=timezone, date_format=date_format, statuses=statuses, extras=extras, notes=notes,
     )  # fmt: skip
+    _drop(connection, name, heads)
     code, rate_name = _currency(
         connection, name, currency, rates, notes, heads.headers.get("currency", "currency")
     )
     complete(connection, name, platform, rate_name, notes)
-    connection.execute(
-        f"ALTER TABLE {name} ADD COLUMN loaded DATE; ALTER TABLE {name} ADD COLUMN is_forgotten BOOLEAN "
-        f"DEFAULT false; ALTER TABLE {name} ADD COLUMN cancelled BOOLEAN; "
-        f"UPDATE {name} SET cancelled = (has_cancel OR state = 'cancelled') AND NOT is_refund"
-    )
     memo_parts = by_kind[id(platform.memos.table)] if platform.memos else []
     memos = None
     if memo_parts and platform.memos:
@@ -141,8 +142,7 @@ def read_export(
     if salt is not None:
         hash_column(connection, name, ["email", "phone"], salt)
         notes.append("e-mails and phones were replaced by pseudonyms; account ids stay as they are")
-    _drop(connection, name, heads)
-    rows_in = {s.label: _count(connection, s.relation) for s in sources}
+    connection.execute(f"ALTER TABLE {name} DROP COLUMN record")
     broken = []
     for s in sources:
         if s.broken is not None:
@@ -171,8 +171,7 @@ def _count(connection: Any, relation: str) -> int:
 
 
 def _drop(connection: Any, name: str, heads: Cells) -> None:
-    """The record of each order is large and no longer needed; neither are the unread cells."""
-    connection.execute(f"ALTER TABLE {name} DROP COLUMN record")
+    """The cells of the orders are no longer needed once they have been read."""
     for table, kind in connection.execute(
         "SELECT table_name, table_type FROM information_schema.tables WHERE table_name IN (?, ?)",
         [f"{name}_heads", heads.name],

@@ -69,7 +69,9 @@ def settle(
     options = {"policy": policy, "zero_value": zero, "exclude": exclude, "last_day": last_day}
     canonical = f"{name}_canonical"
     seen = f"(SELECT *, {crowds} AS is_crowd FROM ({with_refunds_sql(name, refunds)}))"
-    connection.execute(f"CREATE TABLE {canonical} AS {judged_sql(seen, **options)}")
+    connection.execute(
+        f"CREATE TABLE {canonical} AS SELECT * EXCLUDE ({', '.join(_DONE_WITH)}) FROM ({judged_sql(seen, **options)})"
+    )
     _judge_refunds(connection, canonical, refunds)
     columns = _columns(connection, canonical, entries.extras)
     orders, rejects = f"{name}_orders", f"{name}_rejects"
@@ -80,7 +82,8 @@ def settle(
     reconciliation = _reconcile(connection, entries, canonical, orders, refunds, policy, notes)
     if not connection.execute(f"SELECT count(*) FROM {orders}").fetchall()[0][0]:
         raise nothing_left(reconciliation.lines, platform.hints.get("identity"))
-    connection.execute(f"DROP TABLE {refunds}")
+    for table in (refunds, name):
+        connection.execute(f"DROP TABLE {table}")
     return Orders(
         connection=connection,
         orders_table=orders,
@@ -104,6 +107,15 @@ _CORE = {
     "customer_id": "customer_id", "order_day": "order_day", "value": "value", "order_id": "order_id",
     "items": "items", "source_file": "source_file", "source_row": "row",
 }  # fmt: skip
+
+
+# What nobody asks for once an order is judged, e-mails and phones above all.
+_DONE_WITH = (
+    "email", "phone", "unique_id", "entity_id", "parent_id", "updated_at", "status_text", "has_cancel", "no_day",
+    "is_masked", "is_shared", "is_test", "is_crowd", "is_old", "is_forgotten", "pays_later", "tax_inside", "loaded",
+    "seen_from", "seen_to", "refunded", "refunded_net", "row_back", "row_back_net", "row_back_tax",
+    "row_back_shipping",
+)  # fmt: skip
 
 
 def _columns(connection: Any, canonical: str, extras: Sequence[str]) -> dict[str, str]:
@@ -132,7 +144,7 @@ def _judge_refunds(connection: Any, canonical: str, refunds: str) -> None:
 def _versions(
     connection: Any, name: str, refunds: str, crowds: str, options: dict[str, Any], picked: str
 ) -> str | None:
-    """Orders as they were known from one day to the next; None when nothing changed on a known day."""
+    """The orders that changed on a known day, as they were known from one day to the next; None for none."""
     events = f"{name}_events"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {events} AS SELECT DISTINCT entry, day FROM ("
@@ -166,9 +178,7 @@ def _versions(
     )
     seen = f"(SELECT *, {crowds} AS is_crowd FROM ({with_refunds_sql(f'{name}_then', f'{refunds}_then')}))"
     connection.execute(
-        f"CREATE TABLE {versions} AS SELECT {picked}, order_day AS known_from, CAST(NULL AS DATE) AS known_to "
-        f"FROM {name}_canonical WHERE code IS NULL AND entry NOT IN (SELECT entry FROM {states}) "
-        f"UNION ALL SELECT {picked}, known_from, known_to FROM ({judged_sql(seen, **options)}) "
+        f"CREATE TABLE {versions} AS SELECT {picked}, known_from, known_to FROM ({judged_sql(seen, **options)}) "
         "WHERE code IS NULL AND NOT is_refund"
     )
     for table in (states, events, f"{name}_then", f"{refunds}_then"):
