@@ -107,6 +107,23 @@ def _sample(text: str, delimiter: str) -> list[list[str]]:
 
 def has_blank_lines(path: Path) -> bool:
     """Whether two line ends follow each other outside quotes (also at the very start)."""
+    return _follow_each_other(path) and _outside_quotes(path)
+
+
+def _follow_each_other(path: Path) -> bool:
+    """A quick look: in most files no two line ends follow each other anywhere."""
+    tail = b"\n"
+    with open_binary(path) as file:
+        while block := file.read(1 << 24):
+            if b"\r" in block:
+                block = block.replace(b"\r\n", b"\n")
+            if any(blank in block for blank in _BLANKS) or (tail + block[:1]) in _BLANKS:
+                return True
+            tail = block[-1:]
+    return False
+
+
+def _outside_quotes(path: Path) -> bool:
     tail, inside = b"\n", False
     with open_binary(path) as file:
         while block := file.read(1 << 24):

@@ -202,7 +202,7 @@ def collapse(connection: Any, cells: Cells, platform: Platform, name: str, notes
     connection.execute(f"ALTER TABLE {name} DROP COLUMN line_key")
     connection.execute(f"ALTER TABLE {name} DROP COLUMN is_scattered")
     connection.execute(f"DROP TABLE {groups}")
-    types = {field: cells.types[field] for field in fields} | {field: "DOUBLE" for field in numbers}
+    types = {field: cells.types[field] for field in fields} | dict.fromkeys(numbers, "DOUBLE")
     headers = {field: cells.headers[field] for field in fields}
     headers |= {field: cells.headers.get(field, field) for field in numbers}
     return Cells(name, headers, types, cells.semicolons)

@@ -11,13 +11,14 @@ from forecast.orders.cells import read_ids, read_values
 from forecast.orders.dates import Clock, DayReading, bad_date_error, read_days
 from forecast.orders.dialects.platform import FLAGS, IDS, MONEY, STAMPS, Platform
 from forecast.orders.platforms.collapsing import Cells
-from forecast.orders.platforms.identities import email_of, is_masked, is_relay, is_shared, phone_of
+from forecast.orders.platforms.identities import any_of, email_of, is_masked, is_relay, is_shared, phone_of
 from forecast.orders.sql import BLANK_TEXTS, ident, text, texts
 
 # Columns of money every entry has; NULL where the platform does not say.
 AMOUNTS = ("total", "gross", "discount", "net", "shipping", "tax", "refunded", "refunded_net", "cost")
 # Two amounts are the same when they differ by no more than rounding of lines can explain.
 CENTS = 0.02
+_LONGEST_BLANK = max(map(len, BLANK_TEXTS))
 # The number of an entry is its place: file and row; no file has so many rows.
 FILE_STEP = 1 << 40
 _OFFLINE = (
@@ -85,13 +86,17 @@ def read_entries(
             )
         else:
             plain = f"CAST({cell} AS VARCHAR)"
-            typed.append(f"CASE WHEN lower({plain}) NOT IN ({texts(BLANK_TEXTS)}) THEN {plain} END AS {cell}")
+            # The words for nothing are short; longer cells need no look.
+            typed.append(
+                f"CASE WHEN strlen({plain}) > {_LONGEST_BLANK} OR lower({plain}) NOT IN ({texts(BLANK_TEXTS)}) "
+                f"THEN {plain} END AS {cell}"
+            )
     typed.append(f"({' OR '.join(bad_money) or 'false'}) AS bad_money")
     notes.append(f"{orders.headers['ordered_at']}: read as {days['ordered_at'].note}")
     have = set(orders.headers)
+    known, entry = _entry_sql(platform, have, statuses, extras)
     connection.execute(
-        f"CREATE TABLE {name} AS {_entry_sql(platform, have, statuses, extras)} "
-        f"FROM (SELECT {', '.join(typed)} FROM {source})"
+        f"CREATE TABLE {name} AS {entry} FROM (SELECT *, {known} FROM (SELECT {', '.join(typed)} FROM {source}))"
     )
     _refuse_mostly_bad(connection, orders, days["ordered_at"], name, platform)
     _status_notes(connection, name, platform, have, notes, statuses)
@@ -100,20 +105,23 @@ def read_entries(
 
 def _entry_sql(
     platform: Platform, have: set[str], statuses: Mapping[str, str] | None, extras: list[str]
-) -> str:
+) -> tuple[str, str]:
     def one(*fields: str) -> str:
         there = [ident(field) for field in fields if field in have]
         return f"coalesce({', '.join(there)})" if there else "CAST(NULL AS VARCHAR)"
 
     amounts = {column: over(platform.columns.get(column), have) for column in AMOUNTS}
-    email, masked = (
-        f"coalesce({email_of(one('email'))}, {email_of(one('email2'))})",
-        is_masked(one("email", "email2")),
+    channel, payment, account = one("channel"), one("payment_method"), one("account_id")
+    phones = ", ".join(phone_of(one(field)) for field in ("phone", "phone2", "phone3") if field in have)
+    guest = texts((*platform.no_account, ""))
+    # Cells that several patterns look at are made once.
+    known = (
+        f"coalesce({email_of(one('email'))}, {email_of(one('email2'))}) AS k_email, "
+        f"CASE WHEN {account} NOT IN ({guest}) THEN regexp_replace({account}, '^gid://[A-Za-z/]+/', '') END "
+        f"AS k_account, coalesce(lower({channel}), '') AS k_channel, coalesce(lower({payment}), '') AS k_payment, "
+        f"coalesce(lower({one('tags')}), '') AS k_tags, coalesce(lower({one('customer_group')}), '') AS k_group, "
+        f"{_state(platform, one('status'), statuses)} AS k_state"
     )
-    phone = f"coalesce({phone_of(one('phone'))}, {phone_of(one('phone2'))}, {phone_of(one('phone3'))})"
-    account = one("account_id")
-    channel, payment, tags = one("channel"), one("payment_method"), f"coalesce({one('tags')}, '')"
-    group = f"coalesce({one('customer_group')}, '')"
     refund = over(platform.refund_rows, have) if platform.refund_rows else "false"
     order = over(platform.order_rows, have) if platform.order_rows else "true"
     items = one("quantity")
@@ -133,34 +141,36 @@ def _entry_sql(
         if attribute in platform.columns:
             attributes[attribute] = over(platform.columns[attribute], have)
     test = (
-        f"(coalesce(lower({one('test')}) IN ('true', '1', 'yes'), false) "
-        f"OR coalesce(regexp_matches(lower({payment}), '(^|[^a-z])bogus'), false) "
-        f"OR coalesce(lower({coupon}) = 'test', false) "
-        f"OR regexp_matches(lower({tags}), '(^|[,\\[\\s\"])test(-?order)?([,\\]\\s\"]|$)') "
-        f"OR coalesce(regexp_matches({email}, '^test([+.-]|@)'), false))"
+        f"coalesce(lower({one('test')}) IN ('true', '1', 'yes'), false) OR contains(k_payment, 'bogus') "
+        f"OR coalesce(lower({coupon}) = 'test', false) OR (contains(k_tags, 'test') "
+        "AND regexp_matches(k_tags, '(^|[,\\[\\s\"])test(-?order)?([,\\]\\s\"]|$)')) "
+        "OR (coalesce(starts_with(k_email, 'test'), false) AND regexp_matches(k_email, '^test([+.-]|@)'))"
     )
     shared = {
-        "is_subscription": f"regexp_matches(lower(coalesce({channel}, '') || ' ' || {tags}), 'subscription')",
-        "is_marketplace": is_relay(email, f"coalesce({channel}, '')", f"coalesce({payment}, '')"),
-        "is_wholesale": f"regexp_matches(lower({tags} || ' ' || {group}), 'wholesale|b2b|grosshandel|großhandel|groothandel')",
-        "is_employee": f"regexp_matches(lower({tags} || ' ' || {group}), 'employee|staff|mitarbeiter|medewerker')"
-        + f" OR coalesce(regexp_matches(lower({payment}), 'marketingexpense|financesettlement'), false)",
+        "is_subscription": any_of("k_channel || ' ' || k_tags", "subscription"),
+        "is_marketplace": is_relay("k_email", "k_channel", "k_payment"),
+        "is_wholesale": any_of(
+            "k_tags || ' ' || k_group", "wholesale", "b2b", "grosshandel", "großhandel", "groothandel"
+        ),
+        "is_employee": any_of("k_tags || ' ' || k_group", "employee", "staff", "mitarbeiter", "medewerker")
+        + " OR "
+        + any_of("k_payment", "marketingexpense", "financesettlement"),
     }
     more = "".join(f", {ident(name)} AS {ident('x:' + name)}" for name in extras)
-    guest = texts((*platform.no_account, ""))
-    return (
+    return known, (
         f"SELECT file, source_file, row, lines, is_blank, {record} AS record, "
         f"{one('order_id', 'unique_id')} AS order_id, {one('unique_id')} AS unique_id, "
         f"{one('entity_id')} AS entity_id, {parent} AS parent_id, "
-        f"CASE WHEN {account} NOT IN ({guest}) THEN regexp_replace({account}, '^gid://[A-Za-z/]+/', '') END "
-        f"AS account_id, {email} AS email, {phone} AS phone, CAST(NULL AS VARCHAR) AS customer_id, "
-        f"CAST(false AS BOOLEAN) AS is_guest, {masked} AS is_masked, {is_shared(email)} AS is_shared, "
+        f"k_account AS account_id, k_email AS email, CASE WHEN k_account IS NULL AND k_email IS NULL "
+        f"THEN coalesce({phones or 'NULL'}, NULL) END AS phone, CAST(NULL AS VARCHAR) AS customer_id, "
+        f"CAST(false AS BOOLEAN) AS is_guest, {is_masked(one('email', 'email2'))} AS is_masked, "
+        f"{is_shared('k_email')} AS is_shared, "
         f"upper({one('currency')}) AS currency, {one('updated_at')} AS updated_at, "
         "ordered_at_stamp AS order_ts, ordered_at_day AS order_day, ordered_at_blank AS no_day, "
         f"{'cancelled_at_day' if 'cancelled_at' in have else 'CAST(NULL AS DATE)'} AS cancel_day, "
         f"{'NOT cancelled_at_blank' if 'cancelled_at' in have else 'false'} AS has_cancel, "
-        f"lower({one('status')}) AS status_text, {_state(platform, one('status'), statuses)} AS state, "
-        f"{test} AS is_test, coalesce(regexp_matches(lower({payment}), '{_OFFLINE}'), false) AS pays_later, "
+        f"lower({one('status')}) AS status_text, k_state AS state, ({test}) AS is_test, "
+        f"k_state = 'pending' AND regexp_matches(k_payment, '{_OFFLINE}') AS pays_later, "
         f"coalesce(({refund}), false) AS is_refund, coalesce(({order}), true) AS is_order, "
         f"(bad_money OR bad_line) AS bad_money, {_inside(platform, have)} AS tax_inside, "
         + ", ".join(f"CAST({sql} AS DOUBLE) AS {column}" for column, sql in amounts.items())

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from forecast.errors import ArgumentError, InputError
+from forecast.orders.sql import text
 
 SHORTEST_SALT = 16
 # One person does not order more often than this on one day.
@@ -24,8 +25,7 @@ _RELAY = (
     "@(.*[.])?(marketplace[.]amazon[.][a-z.]+|verkopen[.]bol[.]com|klantbericht[.]bol[.]com|"
     "members[.]ebay[.][a-z.]+|walmartrelay[.]com|marktplaats[.]nl|etsy-mail[.]com)$"
 )
-_MARKETPLACE = "amazon|ebay|bol[.]com|^bol$|walmart|zalando|cdiscount|etsy"
-_MASKED = "[*]|redacted|xxxx|anonymi[sz]ed"
+_MARKETPLACES = ("ebay", "bol.com", "walmart", "zalando", "cdiscount", "etsy")
 
 
 def email_of(cell: str) -> str:
@@ -56,22 +56,31 @@ def phone_of(cell: str) -> str:
     return f"CASE WHEN NOT {cut} AND length({digits}) >= 7 THEN {digits} END"
 
 
+def any_of(cell: str, *words: str) -> str:
+    """Condition of a cell that holds one of some words; much cheaper than a pattern."""
+    return "(" + " OR ".join(f"contains({cell}, {text(word)})" for word in words) + ")"
+
+
 def is_shared(email: str) -> str:
     """Condition of an address behind which many stand."""
-    return f"coalesce(regexp_matches({email}, '{_SHARED}'), false)"
+    # Only addresses that begin like one of them are looked at more closely.
+    near = f"left({email}, 2) IN ('no', 'do', 'po', 'wa', 'ca', 'gu', 'an', 'du', 'un')"
+    return f"coalesce({near} AND regexp_matches({email}, '{_SHARED}'), false)"
 
 
 def is_masked(email: str) -> str:
     """Condition of an address that was blacked out."""
-    return f"coalesce(regexp_matches(lower({email}), '{_MASKED}'), false)"
+    return f"coalesce({any_of(f'lower({email})', '*', 'redacted', 'xxxx', 'anonymis', 'anonymiz')}, false)"
 
 
 def is_relay(email: str, channel: str, payment: str) -> str:
-    """Condition of an order that came through a marketplace."""
+    """Condition of an order that came through a marketplace; channel and payment in lower case."""
+    near = any_of(email, "amazon", "bol.com", "ebay", "walmartrelay", "marktplaats", "etsy")
     return (
-        f"(coalesce(regexp_matches({email}, '{_RELAY}'), false) "
-        f"OR coalesce(regexp_matches(lower({channel}), '{_MARKETPLACE}'), false) "
-        f"OR coalesce(regexp_matches(lower({payment}), 'amazon_marketplace|{_MARKETPLACE[7:]}'), false))"
+        f"(coalesce({near} AND regexp_matches({email}, '{_RELAY}'), false) "
+        f"OR {any_of(channel, 'amazon', *_MARKETPLACES)} OR {channel} = 'bol' "
+        # Amazon Pay is a wallet, not the marketplace.
+        f"OR {any_of(payment, 'amazon_marketplace', *_MARKETPLACES)})"
     )
 
 
@@ -153,12 +162,10 @@ def resolve(connection: Any, entries: str, notes: list[str]) -> None:
         f"UPDATE {entries} SET customer_id = a.account FROM {entries}_accounts a "
         f"WHERE {entries}.account_id IS NULL AND {entries}.email = a.email"
     )
-    joined, several, phones, alike = connection.execute(
-        f"SELECT count(*) FILTER (e.account_id IS NULL AND a.email IS NOT NULL), "
+    joined, several, phones = connection.execute(
+        "SELECT count(*) FILTER (e.account_id IS NULL AND a.email IS NOT NULL), "
         "count(*) FILTER (e.account_id IS NULL AND a.several), "
-        "count(*) FILTER (e.account_id IS NULL AND e.email IS NULL AND e.phone IS NOT NULL), "
-        f"count(*) FILTER (e.account_id IS NULL AND e.email IS NULL AND e.phone IN "
-        f"(SELECT phone FROM {entries} WHERE email IS NOT NULL AND phone IS NOT NULL)) "
+        "count(*) FILTER (e.account_id IS NULL AND e.email IS NULL AND e.phone IS NOT NULL) "
         f"FROM {entries} e LEFT JOIN {entries}_accounts a ON e.email = a.email WHERE NOT e.is_refund"
     ).fetchall()[0]
     if joined:
@@ -168,5 +175,4 @@ def resolve(connection: Any, entries: str, notes: list[str]) -> None:
             f"of these, e-mails that several accounts share: {several:,} orders, given to the first account"
         )
     if phones:
-        also = f"; of these, {alike:,} share the phone of an e-mail customer and stay apart" if alike else ""
-        notes.append(f"orders known by their phone alone: {phones:,}{also}")
+        notes.append(f"orders known by their phone alone: {phones:,}")
