@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from forecast.errors import InputError
@@ -115,11 +116,12 @@ def _follow_each_other(path: Path) -> bool:
     tail = b"\n"
     with open_binary(path) as file:
         while block := file.read(1 << 24):
-            if b"\r" in block:
-                block = block.replace(b"\r\n", b"\n")
-            if any(blank in block for blank in _BLANKS) or (tail + block[:1]) in _BLANKS:
+            codes = np.frombuffer(tail + block, dtype=np.uint8)
+            ends = np.flatnonzero(codes == 10)
+            apart = np.diff(ends)
+            if (apart == 1).any() or (codes[ends[:-1][apart == 2] + 1] == 13).any() or b"\r\r" in block:
                 return True
-            tail = block[-1:]
+            tail = block[-2:]
     return False
 
 

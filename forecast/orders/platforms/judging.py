@@ -97,6 +97,13 @@ def mark_duplicates(connection: Any, entries: str) -> None:
         "WHERE order_id IS NOT NULL AND is_order AND NOT is_blank GROUP BY ALL HAVING count(*) > 1) c "
         "ON c.order_id = e.order_id AND c.store IS NOT DISTINCT FROM e.store WHERE e.is_order AND NOT e.is_blank)"
     )
+    if not connection.execute(f"SELECT count(*) FROM {ranked}").fetchall()[0][0]:
+        for column in ("is_duplicate BOOLEAN DEFAULT false", "is_old BOOLEAN DEFAULT false"):
+            connection.execute(f"ALTER TABLE {entries} ADD COLUMN {column}")
+        for column in ("seen_from", "seen_to"):
+            connection.execute(f"ALTER TABLE {entries} ADD COLUMN {column} DATE")
+        connection.execute(f"DROP TABLE {ranked}")
+        return
     connection.execute(
         f"CREATE TABLE {entries}_marked AS SELECT e.*, coalesce(r.rank > 1, false) AS is_duplicate, "
         "coalesce(r.rank > 1 AND r.rank_in_load = 1 AND r.loaded < r.newest, false) AS is_old, "
