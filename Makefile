@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior bench-replay accuracy clean
+.PHONY: demo test test-newer lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior bench-replay bench-exports accuracy clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -52,6 +52,9 @@ bench-calibration: $(VENV)/.tested
 
 bench-posterior: $(VENV)/.tested
 	$(BIN)/python benchmarks/posterior.py
+
+bench-exports: $(VENV)/.tested
+	$(BIN)/python benchmarks/exports.py
 
 # CLV_BENCH_DATA as for accuracy.
 bench-replay: $(VENV)/.tested
