@@ -22,6 +22,7 @@ from forecast.fitting.priors import read_priors
 from forecast.history import historical_clv
 from forecast.model import load
 from forecast.orders import Orders, read_orders
+from forecast.orders.dialects import title_of
 from forecast.orders.sufficiency import silence_notes, sufficiency
 from forecast.periods import (
     check_fiscal_year_start,
@@ -137,10 +138,22 @@ def check(orders: Orders, *, as_of: Any = None, rejects: Any = None, out: Any = 
         else:
             write_table(reconciliation.to_frame(), out)
     used = ", ".join(f"{role} = {column}" for role, column in orders.mapping.items() if column)
-    lines = [f"Dialect {orders.dialect}; columns used: {used}", "", str(reconciliation), "", str(verdict)]
+    lines = [f"Dialect {orders.dialect} ({title_of(orders.dialect)}); columns used: {used}"]
+    lines += ["", str(reconciliation), "", str(verdict)]
+    if orders.refusal is not None:
+        lines += ["", *_months(orders)]
     lines += [f"Wrote {path}" for path in (rejects, out) if path is not None]
     data = {**facts(orders), "reconciliation": reconciliation.summary(), "sufficiency": verdict.to_dict()}
+    data["sales"] = orders.sales().assign(month=lambda f: f["month"].dt.strftime("%Y-%m")).to_dict("records")
     return Outcome(data, lines)
+
+
+def _months(orders: Orders) -> list[str]:
+    """Sales by month as a small table."""
+    return [
+        f"{month:%Y-%m}  {n:>8,} orders  {value:>16,.2f} {orders.currency or ''}  {aov:>10,.2f} an order"
+        for month, n, value, aov in orders.sales().itertuples(index=False)
+    ]
 
 
 def history(

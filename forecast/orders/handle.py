@@ -146,7 +146,7 @@ class Orders:
             "SELECT sum(CAST(md5_number_lower(concat_ws(chr(31), customer_id, CAST(day AS VARCHAR), "
             "coalesce(CAST(v AS VARCHAR), 'NULL'))) AS HUGEINT)), count(*), count(DISTINCT customer_id) "
             f"FROM (SELECT customer_id, order_day AS day, sum(CAST(value AS {MONEY})) AS v "
-            f"FROM {self.table} GROUP BY ALL)"
+            f"FROM {self.orders_table} GROUP BY ALL)"
         ).fetchall()[0]
         return hashlib.sha256(f"purchases:{rows}:{customers}:{total or 0}".encode()).hexdigest()
 

@@ -92,6 +92,8 @@ def sufficiency(
     >>> print(verdict.warnings[0])
     Every one of the 2 customers has exactly one order: is this an order-level id?
     """
+    if orders.refusal is not None:
+        return _totals_only(orders)
     day = orders.last_day if as_of is None else parse_day(as_of)
     if day < orders.first_day:
         raise InputError(
@@ -118,6 +120,17 @@ def sufficiency(
         model = "no"
     verdicts = {"history": "yes", "cohorts": "yes" if facts["days"] >= 60 else "wide", "model": model}
     return Sufficiency(facts, verdicts, _lines(facts, verdicts, missing, day), _warnings(facts, day))
+
+
+def _totals_only(orders: Orders) -> Sufficiency:
+    """The verdict on a report that does not say who bought."""
+    facts = {"orders": len(orders), "days": (orders.last_day - orders.first_day).days + 1}
+    lines = (
+        f"{facts['orders']:,} orders from {orders.first_day} to {orders.last_day}",
+        "totals by month: yes",
+        f"historical CLV, cohorts, model: no: {orders.refusal}",
+    )
+    return Sufficiency(facts, {"history": "no", "cohorts": "no", "model": "no"}, lines, ())
 
 
 def silence_notes(orders: Orders, as_of: Any = None) -> list[str]:

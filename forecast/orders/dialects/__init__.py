@@ -139,3 +139,14 @@ def _tells(table: Table, look: Look) -> int:
 def _flat(table: Table) -> bool:
     """Whether every needed field is a plain column, so that a file without records will do as well."""
     return all(any("/" not in name for name in table.fields[need]) for need in table.required)
+
+
+def title_of(name: str) -> str:
+    """A dialect in the platform's own words.
+
+    Examples
+    --------
+    >>> title_of("shopify-csv"), title_of("generic")
+    ('Shopify, Orders > Export (CSV)', 'any log of orders')
+    """
+    return next((p.title for p in PLATFORMS if p.name == name), "any log of orders")
