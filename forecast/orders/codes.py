@@ -27,7 +27,6 @@ REJECTED = {
     "no_identity": "neither account, e-mail nor phone, so nobody to count it for",
     "masked_email": "the e-mail was blacked out, so nobody to count it for",
     "shared_identity": "an address or till behind which many stand",
-    "left_censored": "a customer whose first visible order is too early to be the first",
     "marketplace": "came through a marketplace; counts in totals, not for customers",
     "wholesale": "a wholesale customer, left out as asked",
     "employee": "staff or an internal account, left out as asked",
@@ -52,7 +51,6 @@ COMPONENTS = {
 SALES = (
     "fully_refunded", "zero_value", "no_identity", "masked_email", "shared_identity", "marketplace", "wholesale",
     "employee", "subscription", "implausible_date", "missing_date", "bad_date", "negative_value", "forgotten",
-    "left_censored",
 )  # fmt: skip
 SOLD = tuple(code for code in SALES if "date" not in code and code != "fully_refunded")
 MEANINGS = {USED: "purchases: one customer on one day", **MERGED, **COMPONENTS, **REJECTED}

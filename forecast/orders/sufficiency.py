@@ -17,6 +17,9 @@ MAX_SILENT_DAYS = 30
 MIN_FREQUENT = 50
 FREQUENT_PURCHASES = 3
 MIN_REPEATERS = 50
+# So many times the newcomers of a usual month in the first one, and the history starts mid-life.
+MID_LIFE = 3
+MONTH = 30
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,34 @@ def sufficiency(
     if repeaters == 0 or facts["days"] < 30 or customers < 20:
         model = "no"
     verdicts = {"history": "yes", "cohorts": "yes" if facts["days"] >= 60 else "wide", "model": model}
-    return Sufficiency(facts, verdicts, _lines(facts, verdicts, missing, day), _warnings(facts, day))
+    warnings = (*_warnings(facts, day), *_mid_life(orders, day))
+    return Sufficiency(facts, verdicts, _lines(facts, verdicts, missing, day), warnings)
+
+
+def _mid_life(orders: Orders, day: dt.date) -> tuple[str, ...]:
+    """A warning when far more customers turn up in the first month than in those after it.
+
+    An export that begins in the middle of a shop's life makes its old customers look new.
+    """
+    counts = [
+        n
+        for (n,) in orders.connection.execute(
+            f"SELECT count(c.first) FROM range(0, CAST(DATE '{day}' - DATE '{orders.first_day}' AS BIGINT) + 1 - "
+            f"{MONTH}, {MONTH}) AS m(start) LEFT JOIN (SELECT min(order_day) - DATE '{orders.first_day}' AS first "
+            f"FROM {orders.table} GROUP BY customer_id) c ON c.first >= m.start AND c.first < m.start + {MONTH} "
+            "GROUP BY m.start ORDER BY m.start"
+        ).fetchall()
+    ]
+    if len(counts) < 4 or counts[0] < MIN_REPEATERS:
+        return ()
+    later = sorted(counts[1:])[len(counts[1:]) // 2]
+    if counts[0] <= MID_LIFE * later:
+        return ()
+    return (
+        f"{counts[0]:,} customers first appear in the first {MONTH} days, {later:,} in a usual {MONTH} days after: "
+        "does the export begin in the middle of the shop's life? Old customers then look new; export from the "
+        "first order on, or leave out customers of the first months.",
+    )
 
 
 def _totals_only(orders: Orders) -> Sufficiency:

@@ -92,6 +92,14 @@ def choose_platform(looks: Sequence[Look], dialect: str) -> Platform | None:
             advice=f"Columns found: {listed(looks[0].columns)}. Leave --dialect out to have it found, "
             "or read it with --dialect generic and --map.",
         )
+    for platform in asked:
+        memos = platform.memos and platform.memos.table
+        if memos and all(_tells(memos, look) and table_of(platform, look) is memos for look in looks):
+            raise InputError(
+                f"this holds refunds ({platform.title}), not orders",
+                where=looks[0].label,
+                advice="Read it together with the orders that it belongs to.",
+            )
     known = {look.label: p.title for look in looks for p in asked if any(_tells(t, look) for t in p.tables())}
     orders = [p for p in asked if any(_tells(p.table, look) for look in looks)]
     if orders and len(looks) > 1:
@@ -123,7 +131,7 @@ def wanted_columns(look: Look, dialect: str, mapping: Mapping[str, str | None] |
 
 
 def _fits(platform: Platform, looks: Sequence[Look]) -> bool:
-    seen = [_tells(platform.table, look) for look in looks]
+    seen = [_tells(platform.table, look) and table_of(platform, look) is platform.table for look in looks]
     alone = [max(_tells(table, look) for table in platform.tables()) for look in looks]
     return any(seen) and all(alone)
 

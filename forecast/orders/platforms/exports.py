@@ -159,6 +159,10 @@ def read_export(
                 f"SELECT source_file, count(*) FROM {memos.name} WHERE is_blank GROUP BY 1"
             ).fetchall()
         ]
+    for (view,) in connection.execute(
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal AND starts_with(view_name, ?)", [name]
+    ).fetchall():
+        connection.execute(f"DROP VIEW {view}")
     mapping_used = {field: heads.headers[field] for field in heads.headers}
     return Entries(
         platform, name, given, [s.label for s in sources], rows_in, merged, broken, mapping_used,
