@@ -15,11 +15,11 @@ MODULES = sorted(HOUSE.rglob("*.py"))
 FLOORS = [
     {"errors", "arguments"},
     {"periods"},
-    {"maths"},
+    {"maths", "store"},
     {"orders", "summary"},
     {"history", "fitting"},
     {"predict"},
-    {"evaluation", "store"},
+    {"evaluation"},
     {"activation", "card"},
     {"model", "estimating", "cohorts", "totals", "record"},
     {"training", "issuing", "reports", "estimators", "interop", "datasets", "synthetic"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from forecast.orders.currencies import read_rates
 from forecast.orders.databases.opening import is_url, open_database
 from forecast.orders.dates import check_timezone
 from forecast.orders.dialects import Look, choose_platform, platforms_named, wanted_columns
+from forecast.orders.dialects.platform import Platform
 from forecast.orders.generic import read_log
 from forecast.orders.handle import Orders
-from forecast.orders.platforms.exports import read_export
+from forecast.orders.platforms.exports import Entries, read_export
 from forecast.orders.platforms.identities import read_salt
 from forecast.orders.platforms.judging import check_exclude
 from forecast.orders.platforms.settling import settle
 from forecast.orders.progress import Progress, watched
-from forecast.orders.sources import close_sources, open_sources
+from forecast.orders.sources import Source, close_sources, open_sources
+from forecast.orders.stores.opening import is_store, read_store, refuse_options
 
 
 def read_orders(
@@ -48,7 +51,8 @@ def read_orders(
     Parameters
     ----------
     source : path, glob, frame, or list of them
-        CSV, TSV, Parquet or JSON lines (text also as ``.gz``); pandas, polars or Arrow frames.
+        CSV, TSV, Parquet or JSON lines (text also as ``.gz``); pandas, polars or Arrow frames; the folder of
+        an order store, see :func:`forecast.add_orders`.
     mapping : mapping of role to column name, optional
         Roles are ``customer_id``, ``order_date``, ``value``, ``order_id``, ``currency`` and ``items``. Roles
         that are left out are found by their headers; ``None`` says that there is no such column.
@@ -91,18 +95,103 @@ def read_orders(
     >>> orders.rejects()[["source_row", "code"]].to_dict("records")
     [{'source_row': 3, 'code': 'missing_customer_id'}]
     """
+    left_out = check_exclude(exclude)
+    if is_store(source):
+        refuse_options(
+            mapping=mapping, date_format=date_format, rates=rates, statuses=statuses, hash_ids=hash_ids,
+            query=query
+        )  # fmt: skip
+        return read_store(
+            connect(duckdb_config), source, dialect=dialect, timezone=timezone, currency=currency,
+            value_policy=value_policy, zero_value=zero_value, exclude=left_out, progress=progress,
+        )  # fmt: skip
+    rates = read_rates(rates)
+    salt = None if hash_ids is None else read_salt(hash_ids)
+    opened = open_source(
+        source, mapping=mapping, dialect=dialect, timezone=timezone, query=query, progress=progress,
+        duckdb_config=duckdb_config,
+    )  # fmt: skip
+    if opened.platform is None:
+        orders = opened.log(
+            mapping=mapping, date_format=date_format, currency=currency, value_policy=value_policy,
+            zero_value=zero_value, rates=rates, statuses=statuses, salt=salt,
+        )  # fmt: skip
+    else:
+        entries = opened.entries(
+            mapping=mapping, date_format=date_format, currency=currency, rates=rates, statuses=statuses,
+            salt=salt
+        )  # fmt: skip
+        orders = settle(
+            opened.connection, entries, timezone=opened.timezone, value_policy=value_policy,
+            zero_value=zero_value, exclude=left_out, paths=opened.paths,
+        )  # fmt: skip
+    close_sources(opened.connection, opened.sources)
+    return orders
+
+
+@dataclass
+class Opened:
+    """Sources that are open and of a known kind; ``platform`` is None for a generic log."""
+
+    connection: Any
+    sources: list[Source]
+    platform: Platform | None
+    timezone: str | None
+    notes: list[str]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files among the sources."""
+        return tuple(one.path for one in self.sources if one.path is not None)
+
+    def entries(self, *, rates: Any, **options: Any) -> Entries:
+        """Order records of a platform, read but not judged, see :func:`read_export`."""
+        assert self.platform is not None
+        return read_export(
+            self.connection, self.sources, self.platform, timezone=self.timezone, rates=read_rates(rates),
+            notes=self.notes, **options,
+        )  # fmt: skip
+
+    def log(self, *, rates: Any, statuses: Any, **options: Any) -> Orders:
+        """Orders of a generic log, see :func:`read_log`."""
+        if rates or statuses:
+            raise ArgumentError(
+                "rates and statuses are for platforms' exports, and this is read as a generic log",
+                advice="Convert the amounts and leave out cancelled orders first.",
+            )
+        return read_log(
+            self.connection, self.sources, timezone=self.timezone, paths=self.paths, notes=self.notes,
+            **options,
+        )  # fmt: skip
+
+
+def open_source(
+    source: Any,
+    *,
+    mapping: Mapping[str, str | None] | None,
+    dialect: str,
+    timezone: str | None,
+    query: str | None,
+    progress: Progress | None,
+    duckdb_config: Mapping[str, Any] | None,
+) -> Opened:
+    """Open files, frames or a database and tell their kind.
+
+    Raises
+    ------
+    InputError
+        When one is missing, unreadable, or of another kind than the others.
+    ArgumentError
+        When an option cannot be meant.
+    """
     if query is not None and not is_url(source):
         raise ArgumentError(
             "a query is given without a database", advice="Give the database's URL as source."
         )
-    left_out = check_exclude(exclude)
-    rates = read_rates(rates)
-    salt = None if hash_ids is None else read_salt(hash_ids)
     platforms_named(dialect)
     asked = mapping if isinstance(mapping, Mapping) else {}
-    by_hand = "value" in asked
-    named = "generic" if dialect == "auto" and by_hand else dialect
-    connection = _connect(duckdb_config)
+    named = "generic" if dialect == "auto" and "value" in asked else dialect
+    connection = connect(duckdb_config)
     zone = check_timezone(connection, timezone)
     with watched(connection, progress, "reading orders"):
         if is_url(source):
@@ -113,35 +202,18 @@ def read_orders(
                 source,
                 lambda label, header: wanted_columns(Look(label, tuple(header)), named, asked),
             )
-    paths = tuple(one.path for one in sources if one.path is not None)
-    platform = choose_platform(
-        [Look(s.label, tuple(s.columns), s.record is not None) for s in sources], named
-    )
-    if platform is not None:
-        entries = read_export(
-            connection, sources, platform, mapping=mapping, timezone=zone, date_format=date_format,
-            currency=currency, rates=rates, statuses=statuses, salt=salt, notes=notes,
-        )  # fmt: skip
-        orders = settle(
-            connection, entries, timezone=zone, value_policy=value_policy, zero_value=zero_value,
-            exclude=left_out, paths=paths,
-        )  # fmt: skip
-        close_sources(connection, sources)
-        return orders
-    if rates or statuses:
-        raise ArgumentError(
-            "rates and statuses are for platforms' exports, and this is read as a generic log",
-            advice="Convert the amounts and leave out cancelled orders first.",
-        )
-    orders = read_log(
-        connection, sources, mapping=mapping, timezone=zone, date_format=date_format, currency=currency,
-        value_policy=value_policy, zero_value=zero_value, salt=salt, paths=paths, notes=notes,
-    )  # fmt: skip
-    close_sources(connection, sources)
-    return orders
+    looks = [Look(s.label, tuple(s.columns), s.record is not None) for s in sources]
+    return Opened(connection, sources, choose_platform(looks, named), zone, notes)
 
 
-def _connect(config: Mapping[str, Any] | None) -> Any:
+def connect(config: Mapping[str, Any] | None) -> Any:
+    """A database in memory, with the settings asked for.
+
+    Raises
+    ------
+    ArgumentError
+        When it does not know one of them.
+    """
     settings = {
         "temp_directory": str(Path(tempfile.gettempdir()) / f"forecast-{uuid.uuid4().hex}"),
         "autoinstall_known_extensions": "false",

@@ -3,7 +3,8 @@
 An issue's folder holds ``issue.json`` and its tables in Parquet. Besides the caller's content ``issue.json``
 carries ``schema``, ``schema_version``, ``as_of``, ``forecast_id``, ``issued_at`` (UTC), ``checksums``
 (SHA-256 of each table's file) and ``checksum`` (of the canonical JSON of all else). It is never changed: a
-correction is a new issue that names the one it supersedes. What a comparison found is appended beside it as
+correction is a new issue that names the one it supersedes. Customers who asked to be forgotten leave its
+tables by a recorded redaction, see :mod:`forecast.store.redactions`. What a comparison found is appended beside it as
 ``settlements/<quarter>-<number>.json``, each with its own checksum. Order comes from names and numbers, never
 from a clock.
 """
@@ -13,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
-import hashlib
-import json
 import os
 import re
 import secrets
@@ -29,8 +28,10 @@ import pyarrow.parquet as pq
 
 from forecast.errors import ArgumentError, StoreError
 from forecast.store.atomic import disk, sync_file, sync_folder
-from forecast.store.plaindata import decode, encode, fingerprint, parse_strict
+from forecast.store.plaindata import decode, encode
+from forecast.store.redactions import LEDGER, RESTORE, current_file, newest_hashes
 from forecast.store.references import is_name
+from forecast.store.sealed import damaged, file_hash, now, read_sealed, sealed_text
 from forecast.store.writing import write_table
 
 SCHEMA, SETTLEMENT_SCHEMA, SCHEMA_VERSION = "clv-forecast/issue", "clv-forecast/settlement", 1
@@ -57,6 +58,8 @@ class Issue:
         Names of the tables.
     checksum : str
         Of the whole: ``issue.json`` and, through it, each table.
+    redacted : tuple of str
+        Tables from which customers were taken who asked to be forgotten.
     """
 
     path: Path
@@ -66,11 +69,13 @@ class Issue:
     content: dict[str, Any]
     tables: tuple[str, ...]
     checksum: str
+    redacted: tuple[str, ...] = ()
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables; verified when the issue was read."""
-        with disk(self.path / f"{name}.parquet", "read"):
-            frame: pd.DataFrame = pq.read_table(self.path / f"{name}.parquet").to_pandas()
+        path = current_file(self.path, f"{name}.parquet")
+        with disk(path, "read"):
+            frame: pd.DataFrame = pq.read_table(path).to_pandas()
         return frame
 
 
@@ -131,10 +136,9 @@ def write_issue(
             for name, frame in tables.items():
                 write_table(frame, temporary / f"{name}.parquet")
             record["checksums"] = {
-                f"{name}.parquet": _hash(temporary / f"{name}.parquet") for name in sorted(tables)
+                f"{name}.parquet": file_hash(temporary / f"{name}.parquet") for name in sorted(tables)
             }
-            record["checksum"] = fingerprint(record)
-            (temporary / ISSUE).write_bytes(_text(record))
+            (temporary / ISSUE).write_bytes(sealed_text(record))
             sync_file(temporary / ISSUE)
             sync_folder(temporary)
             try:
@@ -177,11 +181,13 @@ def read_issue(path: str | os.PathLike[str]) -> Issue:
         raise _damaged(folder / ISSUE, "the list of checksums is not understood")
     if (record.get("as_of"), record.get("forecast_id")) != (folder.parent.name, folder.name):
         raise _damaged(folder / ISSUE, "it was issued under another name")
+    redacted = newest_hashes(folder, record["checksum"], checksums)
     for file, expected in checksums.items():
-        if not (folder / file).is_file():
-            raise _damaged(folder / file, "a file is missing")
-        with disk(folder / file, "read"):
-            if _hash(folder / file) != expected:
+        path = current_file(folder, file)
+        if not path.is_file():
+            raise _damaged(path, "a file is missing")
+        with disk(path, "read"):
+            if file_hash(path) != redacted.get(file, expected):
                 raise _damaged(folder / file, "a file was changed after it was issued")
     return Issue(
         folder,
@@ -191,6 +197,7 @@ def read_issue(path: str | os.PathLike[str]) -> Issue:
         decode({key: item for key, item in record.items() if key not in _ENVELOPE}),
         tuple(file.removesuffix(".parquet") for file in sorted(checksums)),
         record["checksum"],
+        tuple(file.removesuffix(".parquet") for file in sorted(redacted)),
     )
 
 
@@ -247,8 +254,7 @@ def append_settlement(issue: Issue, quarter: str, content: Mapping[str, Any]) ->
                     "settled_at": _now(),
                 }
                 record |= encode(dict(content))
-                record["checksum"] = fingerprint(record)
-                temporary.write_bytes(_text(record))
+                temporary.write_bytes(sealed_text(record))
                 sync_file(temporary)
                 target = folder / f"{quarter}-{number:04d}.json"
                 with contextlib.suppress(FileExistsError):  # somebody else took the number
@@ -290,33 +296,11 @@ def _numbered(issue: Issue) -> list[tuple[str, int, Path]]:
 
 def _read(path: Path, schema: str) -> dict[str, Any]:
     """A JSON file of the ledger whose checksum holds."""
-    if not path.is_file():
-        raise _damaged(path, "a file is missing")
-    with disk(path, "read"):
-        data = path.read_bytes()
-    try:
-        record = parse_strict(data.decode("utf-8"))
-        if not isinstance(record, dict) or record.get("schema") != schema:
-            raise ValueError("it is no such file")
-        told = record.pop("checksum", None)
-        if fingerprint(record) != told:
-            raise ValueError("it was changed after it was written")
-    except ValueError as problem:
-        raise _damaged(path, str(problem)) from None
-    if record["schema_version"] != SCHEMA_VERSION:
-        raise StoreError(
-            f"version {record['schema_version']} of the ledger is not known", where=str(path),
-            advice="Use the version of clv-forecast that wrote it, or a newer one.",
-        )  # fmt: skip
-    return {**record, "checksum": told}
+    return read_sealed(path, schema, SCHEMA_VERSION, thing=LEDGER, advice=RESTORE)
 
 
 def _damaged(path: Path, what: str) -> StoreError:
-    return StoreError(
-        f"the ledger is damaged: {what}",
-        where=str(path),
-        advice="Restore the folder from a backup; an issued forecast cannot be made again.",
-    )
+    return damaged(what, path, thing=LEDGER, advice=RESTORE)
 
 
 def _twice(target: Path) -> ArgumentError:
@@ -327,14 +311,5 @@ def _twice(target: Path) -> ArgumentError:
     )
 
 
-def _hash(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _text(record: dict[str, Any]) -> bytes:
-    return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
-
-
 def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return now()

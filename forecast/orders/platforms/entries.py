@@ -308,6 +308,7 @@ def complete(connection: Any, table: str, platform: Platform, rates: str | None,
         f"CREATE TABLE {table}_complete AS SELECT * EXCLUDE (x_rate, x_share, other), "
         "CASE WHEN net IS NOT NULL AND shipping IS NOT NULL AND tax IS NOT NULL "
         "THEN total - net - shipping - tax END AS other, CAST(NULL AS DATE) AS loaded, "
+        "CAST(NULL AS INTEGER) AS load, CAST(NULL AS VARCHAR) AS digest, "
         "CAST(false AS BOOLEAN) AS is_forgotten, "
         "(has_cancel OR state = 'cancelled') AND NOT is_refund AS cancelled FROM ("
         f"SELECT * EXCLUDE ({kept}), total * x_rate AS total, refunded * x_rate AS refunded, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from forecast.errors import ArgumentError, InputError
@@ -18,6 +18,7 @@ from forecast.orders.platforms.entries import complete, read_entries
 from forecast.orders.platforms.identities import hash_column
 from forecast.orders.platforms.judging import rates_table
 from forecast.orders.platforms.refunds import collect_refunds
+from forecast.orders.reconciliation import Line
 from forecast.orders.sources import Source, refuse_no_records
 from forecast.orders.sql import ident, text
 
@@ -38,6 +39,11 @@ class Entries:
         Records of each file.
     merged : list of (file, code, rows)
         Rows that are in no entry: of a second table, or blank or broken.
+    left : list of Line
+        Rows that are in no entry any more, with their money: those of people who asked to be forgotten, and
+        those that the generic reader rejected.
+    rejects : str, optional
+        Table ``source_file, source_row, code, value`` of rows that are in no entry.
     """
 
     platform: Platform
@@ -51,6 +57,8 @@ class Entries:
     extras: tuple[str, ...]
     currency: str | None
     notes: list[str]
+    left: list[Line] = field(default_factory=list)
+    rejects: str | None = None
 
 
 def read_export(

@@ -22,7 +22,10 @@ NEEDS = {
     "net_sales": ("net", "shipping", "tax"),
     "total_sales": (),
     "contribution": ("net", "shipping", "tax", "cost"),
+    "value": (),
 }
+# Of a log that has one amount an order and says no more.
+PLAIN = ("value",)
 
 
 def possible_policies(connection: Any, entries: str, platform: Platform) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ def choose_policy(platform: Platform, possible: Sequence[str], asked: str | None
     """
     why = platform.hints.get("policy", "The columns that it needs are not in the file")
     if asked is None:
-        if possible[0] != "net_sales":
+        if possible[0] not in ("net_sales", *PLAIN):
             notes.append(f"{why}, so values are {possible[0]}, net of refunds")
         return possible[0]
     if asked not in NEEDS:
@@ -80,22 +83,37 @@ def check_exclude(exclude: Sequence[str] | str | None) -> tuple[str, ...]:
 def mark_duplicates(connection: Any, entries: str) -> None:
     """Set ``is_duplicate``: of the copies of one order the newest, else the one with most done to it, stays.
 
-    Copies of an earlier load (``loaded``) stay visible from their own load until the next (``is_old``,
-    ``seen_from``, ``seen_to``), so that the past can be seen as it was known.
+    Copies of an earlier load (``loaded``) stay visible from their own load until the next that says something
+    else (``is_old``, ``seen_from``, ``seen_to``), so that the past can be seen as it was known. A later load
+    may hold an older file: a copy that was updated before one already known is never the one that counts.
     """
-    ranked = f"{entries}_ranked"
+    ranked, known = f"{entries}_ranked", f"{entries}_known"
     best = "updated_at DESC NULLS LAST, cancelled DESC, coalesce(refunded, 0) DESC, source_file DESC, row"
     one = "PARTITION BY store, order_id, own, is_refund"
+    newest = f"load DESC NULLS LAST, {best}"
+    # Only stamps that begin with the year can be compared as texts.
+    updated = "CASE WHEN regexp_matches(updated_at, '^[0-9]{4}-[0-9]{2}-[0-9]{2}') THEN updated_at END"
     # Copies that have an id of their own are orders of their own (two shops, one number).
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {ranked} AS SELECT entry, loaded, store, order_id, own, is_refund, "
-        f"row_number() OVER ({one} ORDER BY loaded DESC NULLS LAST, {best}) AS rank, "
-        f"row_number() OVER ({one}, loaded ORDER BY {best}) AS rank_in_load, "
-        f"min(loaded) OVER ({one}) AS first_load, max(loaded) OVER ({one}) AS newest FROM ("
+        f"CREATE OR REPLACE TEMP TABLE {ranked} AS SELECT entry, loaded, store, order_id, own, is_refund, digest, "
+        f"stale, row_number() OVER ({one} ORDER BY stale, loaded DESC NULLS LAST, {newest}) AS rank, "
+        f"row_number() OVER ({one}, loaded ORDER BY stale, {newest}) AS rank_in_day FROM ("
+        f"SELECT *, coalesce(loaded IS NOT NULL AND {updated} < max({updated}) OVER "
+        f"({one} ORDER BY loaded, load), false) AS stale FROM ("
         "SELECT e.*, CASE WHEN c.ids > 1 THEN unique_id END AS own "
         f"FROM {entries} e JOIN (SELECT store, order_id, count(DISTINCT unique_id) AS ids FROM {entries} "
         "WHERE order_id IS NOT NULL AND is_order AND NOT is_blank GROUP BY ALL HAVING count(*) > 1) c "
-        "ON c.order_id = e.order_id AND c.store IS NOT DISTINCT FROM e.store WHERE e.is_order AND NOT e.is_blank)"
+        "ON c.order_id = e.order_id AND c.store IS NOT DISTINCT FROM e.store WHERE e.is_order AND NOT e.is_blank))"
+    )
+    # Loads one after another that say the same of an order are one spell; its last copy stands for it.
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {known} AS SELECT entry, begun, "
+        f"lag(begun) OVER ({one} ORDER BY begun) IS NULL AS is_first, lead(begun) OVER ({one} ORDER BY begun) "
+        "AS ended FROM (SELECT store, order_id, own, is_refund, spell, arg_max(entry, loaded) AS entry, "
+        "min(loaded) AS begun FROM (SELECT *, "
+        f"count(*) FILTER (is_other) OVER ({one} ORDER BY loaded) AS spell FROM (SELECT *, "
+        f"digest IS DISTINCT FROM lag(digest) OVER ({one} ORDER BY loaded) AS is_other "
+        f"FROM {ranked} WHERE rank_in_day = 1 AND NOT stale AND loaded IS NOT NULL)) GROUP BY ALL)"
     )
     if not connection.execute(f"SELECT count(*) FROM {ranked}").fetchall()[0][0]:
         for column in ("is_duplicate BOOLEAN DEFAULT false", "is_old BOOLEAN DEFAULT false"):
@@ -106,14 +124,12 @@ def mark_duplicates(connection: Any, entries: str) -> None:
         return
     connection.execute(
         f"CREATE TABLE {entries}_marked AS SELECT e.*, coalesce(r.rank > 1, false) AS is_duplicate, "
-        "coalesce(r.rank > 1 AND r.rank_in_load = 1 AND r.loaded < r.newest, false) AS is_old, "
-        "CASE WHEN r.loaded > r.first_load THEN r.loaded END AS seen_from, n.next_load AS seen_to "
-        f"FROM {entries} e LEFT JOIN {ranked} r USING (entry) LEFT JOIN (SELECT entry, "
-        f"lead(loaded) OVER ({one} ORDER BY loaded) AS next_load FROM {ranked} WHERE rank_in_load = 1) n "
-        "USING (entry)"
+        "coalesce(r.rank > 1 AND k.ended IS NOT NULL, false) AS is_old, "
+        "CASE WHEN NOT k.is_first THEN k.begun END AS seen_from, k.ended AS seen_to "
+        f"FROM {entries} e LEFT JOIN {ranked} r USING (entry) LEFT JOIN {known} k USING (entry)"
     )
-    connection.execute(f"DROP TABLE {entries}")
-    connection.execute(f"DROP TABLE {ranked}")
+    for table in (entries, ranked, known):
+        connection.execute(f"DROP TABLE {table}")
     connection.execute(f"ALTER TABLE {entries}_marked RENAME TO {entries}")
 
 
@@ -159,6 +175,7 @@ def judged_sql(
         "gross_sales": "gross",
         "net_sales": "net - back_net",
         "total_sales": "total - back",
+        "value": "total - back",
         "contribution": "net - back_net - cost",
     }[policy]
     arms += [

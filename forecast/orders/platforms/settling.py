@@ -15,6 +15,7 @@ from forecast.orders.merging import order_notes, purchases_by_file
 from forecast.orders.platforms.exports import Entries
 from forecast.orders.platforms.identities import resolve
 from forecast.orders.platforms.judging import (
+    PLAIN,
     choose_policy,
     crowd_sql,
     judged_sql,
@@ -36,19 +37,21 @@ def settle(
     zero_value: str | None,
     exclude: Sequence[str],
     paths: tuple[Path, ...],
+    may_be_empty: bool = False,
 ) -> Orders:
-    """Judge the entries of a platform.
+    """Judge the entries of a platform; they are used up by it.
 
     Raises
     ------
     InputError
-        When no usable order is left.
+        When no usable order is left, unless that may be.
     ArgumentError
         When the value policy cannot be had.
     """
     platform, name, notes = entries.platform, entries.table, list(entries.notes)
     policy = choose_policy(platform, possible_policies(connection, name, platform), value_policy, notes)
-    zero = choose_zero(zero_value, "drop")
+    plain = platform.policies == PLAIN
+    zero = choose_zero(zero_value, "keep" if plain else "drop")
     if platform.aggregate:
         # Nobody can be told from anybody else: each order stands for itself, and no model sees it.
         connection.execute(
@@ -60,7 +63,7 @@ def settle(
     refunds = attach_refunds(
         connection, name, entries.given, platform.memos.on if platform.memos else "entity_id"
     )
-    crowds = "false" if platform.aggregate else f"customer_id IN ({crowd_sql(name)})"
+    crowds = "false" if platform.aggregate or plain else f"customer_id IN ({crowd_sql(name)})"
     last_day = connection.execute(
         f"SELECT max(order_day) FROM {name} WHERE order_day <= current_date + 1"
     ).fetchall()[0][0]
@@ -73,14 +76,14 @@ def settle(
         f"CREATE TABLE {canonical} AS SELECT * EXCLUDE ({', '.join(_DONE_WITH)}) FROM ({judged_sql(seen, **options)})"
     )
     _judge_refunds(connection, canonical, refunds)
-    columns = _columns(connection, canonical, entries.extras)
+    columns = _columns(connection, canonical, entries.extras, () if plain else FLAGS)
     orders, rejects = f"{name}_orders", f"{name}_rejects"
     picked = ", ".join(f"{sql} AS {ident(column)}" for column, sql in columns.items())
     connection.execute(f"CREATE TABLE {orders} AS SELECT {picked} FROM {canonical} WHERE code IS NULL")
     versions = _versions(connection, name, refunds, crowds, options, picked)
     _rejects(connection, entries, canonical, refunds, rejects)
     reconciliation = _reconcile(connection, entries, canonical, orders, refunds, policy, notes)
-    if not connection.execute(f"SELECT count(*) FROM {orders}").fetchall()[0][0]:
+    if not may_be_empty and not connection.execute(f"SELECT count(*) FROM {orders}").fetchall()[0][0]:
         raise nothing_left(reconciliation.lines, platform.hints.get("identity"))
     for table in (refunds, name):
         connection.execute(f"DROP TABLE {table}")
@@ -113,19 +116,19 @@ _CORE = {
 _DONE_WITH = (
     "email", "phone", "unique_id", "entity_id", "parent_id", "updated_at", "status_text", "has_cancel", "no_day",
     "is_masked", "is_shared", "is_test", "is_crowd", "is_old", "is_forgotten", "pays_later", "tax_inside", "loaded",
-    "seen_from", "seen_to", "refunded", "refunded_net", "row_back", "row_back_net", "row_back_tax",
+    "load", "digest", "seen_to", "refunded", "refunded_net", "row_back", "row_back_net", "row_back_tax",
     "row_back_shipping",
 )  # fmt: skip
 
 
-def _columns(connection: Any, canonical: str, extras: Sequence[str]) -> dict[str, str]:
+def _columns(connection: Any, canonical: str, extras: Sequence[str], flags: Sequence[str]) -> dict[str, str]:
     """Columns of the orders and where they come from; attributes that nobody filled are left out."""
     filled = connection.execute(
         f"SELECT {', '.join(f'count({column})' for column in ATTRIBUTES)} FROM {canonical} WHERE code IS NULL"
     ).fetchall()[0]
     columns = dict(_CORE)
     columns |= {column: column for column, n in zip(ATTRIBUTES, filled, strict=True) if n}
-    columns |= {flag: flag for flag in FLAGS}
+    columns |= {flag: flag for flag in flags}
     return columns | {extra: ident("x:" + extra) for extra in extras}
 
 
@@ -199,6 +202,8 @@ def _rejects(connection: Any, entries: Entries, canonical: str, refunds: str, ta
     )
     for label, broken in entries.broken:
         connection.execute(f"INSERT INTO {table} SELECT ?, row, code, NULL FROM {broken}", [label])
+    if entries.rejects is not None:
+        connection.execute(f"INSERT INTO {table} SELECT * FROM {entries.rejects}")
 
 
 def _exact(column: str) -> str:
@@ -216,6 +221,9 @@ def _reconcile(
 ) -> Reconciliation:
     value_in = {file: Decimal(0) for file in entries.files}
     lines = [Line(file, code, rows, Decimal(0)) for file, code, rows in entries.merged if rows]
+    for line in entries.left:
+        lines.append(line)
+        value_in[line.file] += line.value
     money = "CASE WHEN is_refund THEN CASE WHEN code = 'refund_netted' THEN 0 ELSE total END ELSE money END"
     for file, code, rows, more, came, kept, total in connection.execute(
         f"SELECT source_file, code, count(*), sum(lines - 1), {_exact('total')}, {_exact('value')}, {_exact(money)} "
@@ -248,7 +256,8 @@ def _reconcile(
         lines.append(Line(file, USED, purchases.get(file, 0), Decimal(0)))
         lines.append(Line(file, "same_day_merged", rows - purchases.get(file, 0), Decimal(0)))
     notes += order_notes(connection, orders, False)
-    notes += _notes(connection, canonical)
+    if policy not in PLAIN:
+        notes += _notes(connection, canonical)
     return Reconciliation(
         entries.rows_in,
         value_in,
@@ -256,7 +265,7 @@ def _reconcile(
         tuple(dict.fromkeys(notes)),
         entries.currency,
         True,
-        bridge=_bridge(connection, canonical),
+        bridge={} if policy in PLAIN else _bridge(connection, canonical),
         value_policy=policy,
     )
 
@@ -286,7 +295,7 @@ def _notes(connection: Any, canonical: str) -> list[str]:
     notes = []
     undated, amount = connection.execute(
         f"SELECT count(*), {_exact('CASE WHEN undated_back > 0 THEN undated_back ELSE total END')} FROM {canonical} "
-        "WHERE NOT is_refund AND NOT is_duplicate AND (undated_back > 0 OR (cancelled AND cancel_day IS NULL))"
+        "WHERE NOT is_refund AND NOT is_duplicate AND seen_from IS NULL AND (undated_back > 0 OR (cancelled AND cancel_day IS NULL))"
     ).fetchall()[0]
     if undated:
         notes.append(
