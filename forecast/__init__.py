@@ -22,6 +22,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "read_orders": "forecast.orders",
     "Orders": "forecast.orders",
+    "add_orders": "forecast.orders.stores.adding",
+    "list_orders": "forecast.orders.stores.listing",
+    "forget_customer": "forecast.orders.stores.forgetting",
     "Reconciliation": "forecast.orders",
     "sufficiency": "forecast.orders.sufficiency",
     "purchase_histories": "forecast.summary",
@@ -89,15 +92,18 @@ __all__ = [
     "StoreError",
     "SyntheticShop",
     "__version__",
+    "add_orders",
     "backtest",
     "cdnow",
     "check_model",
     "compare",
     "drift",
     "fit",
+    "forget_customer",
     "from_lifetimes",
     "historical_clv",
     "issue",
+    "list_orders",
     "load",
     "prior_predictive",
     "purchase_histories",
@@ -124,6 +130,9 @@ if TYPE_CHECKING:
     from forecast.issuing import issue
     from forecast.model import Model, load, set_alias
     from forecast.orders import Orders, Reconciliation, read_orders
+    from forecast.orders.stores.adding import add_orders
+    from forecast.orders.stores.forgetting import forget_customer
+    from forecast.orders.stores.listing import list_orders
     from forecast.orders.sufficiency import sufficiency
     from forecast.predict.whatif import Scenario
     from forecast.publishing import to_html

@@ -12,6 +12,13 @@ def _add_orders(parser: argparse.ArgumentParser) -> None:
         help="CSV, TSV, Parquet, JSON or JSONL files, globs, an order store, or a database URL",
     )  # fmt: skip
     group = parser.add_argument_group("reading orders")
+    _add_reading(group)
+    _add_judging(group)
+    _add_as_of(group)
+
+
+def _add_reading(group: Any) -> None:
+    """How cells are read: all that an order store has to know."""
     group.add_argument(
         "--dialect", default="auto",
         help="auto, generic, shopify, magento, woocommerce, online-retail, olist, amazon, bol, zalando, or one "
@@ -28,6 +35,17 @@ def _add_orders(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--currency", help="such as EUR")
     group.add_argument("--rates", metavar="FILE", help="rates of exchange: a CSV with currency,rate")
     group.add_argument(
+        "--status", action="append", default=[], metavar="LABEL=MEANING",
+        help="what a status of your own means: completed, pending, cancelled, refunded or test; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--hash-ids", metavar="SALT_FILE", help="replace e-mails and phones by pseudonyms while reading"
+    )
+
+
+def _add_judging(group: Any) -> None:
+    """What counts, and for how much."""
+    group.add_argument(
         "--value-policy", choices=["net_sales", "gross_sales", "total_sales", "contribution", "value"],
         help="what an order is worth (default: net_sales for platforms, value for generic)",
     )  # fmt: skip
@@ -40,19 +58,11 @@ def _add_orders(parser: argparse.ArgumentParser) -> None:
         help="leave out marketplace, wholesale, employee, subscription orders; or none (default: marketplace)",
     )  # fmt: skip
     group.add_argument(
-        "--status", action="append", default=[], metavar="LABEL=MEANING",
-        help="what a status of your own means: completed, pending, cancelled, refunded or test; repeatable",
-    )  # fmt: skip
-    group.add_argument(
-        "--hash-ids", metavar="SALT_FILE", help="replace e-mails and phones by pseudonyms while reading"
-    )
-    group.add_argument(
         "--max-rejected",
         type=float,
         metavar="SHARE",
         help="exit 1 above this share of rejected rows (blank rows aside)",
     )
-    _add_as_of(group)
 
 
 def _add_as_of(group: Any) -> None:
@@ -280,4 +290,36 @@ def build_parser() -> argparse.ArgumentParser:
         _add_output(action, argparse.SUPPRESS)
     _add_models(models)
     _add_output(models)
+    _add_store(command("orders", "The order store: add exports, list the loads, forget a customer.",
+                       "forecast orders add orders_export.csv --store orders"))  # fmt: skip
     return parser
+
+
+def _add_store(orders: argparse.ArgumentParser) -> None:
+    """The order store's own verbs."""
+    actions = orders.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text, example in (
+        ("add", "Add an export as one more load; overlaps are welcome, a file that is there is left out.",
+         "add exports/*.csv --store orders --timezone Europe/Amsterdam"),
+        ("list", "The loads: files, rows, new and changed orders; exits with 1 when one is damaged.",
+         "list --store orders"),
+        ("forget", "Remove a person from all loads and from every issued forecast of the ledger.",
+         "forget 1001 --store orders --ledger ledger"),
+    ):  # fmt: skip
+        action = actions.add_parser(
+            name, help=text, description=text, epilog=f"example: forecast orders {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        if name == "add":
+            action.add_argument("orders", nargs="+", metavar="FILES", help="as ORDERS of the other commands")
+            group = action.add_argument_group("reading orders")
+            _add_reading(group)
+            group.add_argument("--loaded", metavar="DAY", help="day of the export (default: today)")
+        if name == "forget":
+            action.add_argument("customer_id", metavar="CUSTOMER_ID", help="as in the scores, or the e-mail")
+            action.add_argument(
+                "--hash-ids", metavar="SALT_FILE", help="of a store with pseudonyms: its salt"
+            )
+            _add_ledger(action)
+        action.add_argument("--store", required=True, metavar="DIR", help="the store's folder")
+        _add_output(action)

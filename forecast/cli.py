@@ -49,24 +49,34 @@ def _statuses(pairs: list[str]) -> dict[str, str] | None:
 def _read(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None = None) -> Any:
     from forecast import pipeline
 
-    source = options.orders[0] if len(options.orders) == 1 else options.orders
     return pipeline.read(
-        source,
+        _source(options),
         max_rejected=options.max_rejected,
-        mapping=_mapping(options.map),
-        dialect=options.dialect,
-        timezone=options.timezone,
-        currency=options.currency,
         value_policy=options.value_policy,
         zero_value=options.zero_value,
-        date_format=options.date_format,
-        query=options.query,
-        rates=options.rates,
         exclude=() if options.exclude == "none" else [e.strip() for e in options.exclude.split(",")],
-        statuses=_statuses(options.status),
-        hash_ids=options.hash_ids,
-        progress=progress,
+        **_reading(options, progress),
     )
+
+
+def _source(options: argparse.Namespace) -> Any:
+    return options.orders[0] if len(options.orders) == 1 else options.orders
+
+
+def _reading(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None) -> dict[str, Any]:
+    """How cells are read, also those of a load of an order store."""
+    return {
+        "mapping": _mapping(options.map),
+        "dialect": options.dialect,
+        "timezone": options.timezone,
+        "currency": options.currency,
+        "date_format": options.date_format,
+        "query": options.query,
+        "rates": options.rates,
+        "statuses": _statuses(options.status),
+        "hash_ids": options.hash_ids,
+        "progress": progress,
+    }
 
 
 def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None) -> Any:
@@ -85,6 +95,14 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
         if o.action == "alias":
             return pipeline.models_alias(o.reference, o.alias, o.models)
         return pipeline.models_list(o.models)
+    if o.command == "orders":
+        from forecast import keeping
+
+        if o.action == "add":
+            return keeping.orders_add(_source(o), o.store, loaded=o.loaded, **_reading(o, progress))
+        if o.action == "forget":
+            return keeping.orders_forget(o.customer_id, o.store, ledger=o.ledger, hash_ids=o.hash_ids)
+        return keeping.orders_list(o.store)
     if o.command == "newcomers":
         from forecast import acquiring
 

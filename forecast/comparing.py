@@ -16,6 +16,7 @@ from forecast.periods import quarter_of
 from forecast.record import drift, nothing_issued, track_record
 from forecast.store.atomic import write_text
 from forecast.store.ledger import Issue, append_settlement, list_issues, read_settlements
+from forecast.store.redacting import forgotten
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.histories import check_orders
 from forecast.totals import NEW
@@ -155,7 +156,7 @@ def compare(
     label, start, end = window["quarter"], *(dt.date.fromisoformat(window[k]) for k in ("start", "end"))
     _same_policy(orders, issue)
     margin = float(issue.content["margin"])
-    _same_customers(orders, issue, notes)
+    _same_customers(orders, issue, label, notes)
     totals = issue.table("totals")
     totals = totals[totals["target_end_date"] == pd.Timestamp(end)]
     scopes = [name for name in dict.fromkeys(totals["scope"]) if name != "total"]
@@ -249,9 +250,19 @@ def _same_policy(orders: Any, issue: Issue) -> None:
         )
 
 
-def _same_customers(orders: Any, issue: Issue, notes: list[str]) -> None:
+def _same_customers(orders: Any, issue: Issue, quarter: str, notes: list[str]) -> None:
     """The ids of the forecast must be ids of these orders, whatever their column is called."""
-    issued = issue.table("customers")["customer_id"].drop_duplicates()
+    each = issue.table("customers")
+    if "customers" in issue.redacted:
+        gone = each[forgotten(each["customer_id"])]
+        each = each.drop(gone.index)
+        own = gone[gone["quarter"] == quarter]
+        notes.append(
+            f"{gone['customer_id'].nunique():,} customers were forgotten since the forecast: what was "
+            f"expected of them ({own['expected_purchases'].sum():,.1f} purchases) stays in it, what they bought is no "
+            "longer in the orders"
+        )
+    issued = each["customer_id"].drop_duplicates()
     known = orders.connection.execute(
         f"SELECT DISTINCT customer_id FROM {orders.table} WHERE order_day <= DATE '{issue.as_of}'"
     ).fetchnumpy()["customer_id"]

@@ -4,9 +4,9 @@ An issue's folder holds ``issue.json`` and its tables in Parquet. Besides the ca
 carries ``schema``, ``schema_version``, ``as_of``, ``forecast_id``, ``issued_at`` (UTC), ``checksums``
 (SHA-256 of each table's file) and ``checksum`` (of the canonical JSON of all else). It is never changed: a
 correction is a new issue that names the one it supersedes. Customers who asked to be forgotten leave its
-tables by a recorded redaction, see :mod:`forecast.store.redactions`. What a comparison found is appended beside it as
-``settlements/<quarter>-<number>.json``, each with its own checksum. Order comes from names and numbers, never
-from a clock.
+tables by a recorded redaction, see :mod:`forecast.store.redactions`. What a comparison found is appended
+beside it as ``settlements/<quarter>-<number>.json``, each with its own checksum. Order comes from names and
+numbers, never from a clock.
 """
 
 from __future__ import annotations

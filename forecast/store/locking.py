@@ -33,8 +33,8 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     path = Path(folder) / LOCK
     with disk(path):
-        stream = open(path, "ab")
-    with stream:
+        path.touch()
+    with open(path, "ab") as stream:
         try:
             _take(stream)
         except OSError:

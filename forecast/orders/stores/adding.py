@@ -338,10 +338,9 @@ def write_load(connection: Any, entries: Entries, target: Path) -> dict[str, str
         for file, table in entries.broken
     ]
     nothing = "SELECT '' AS source_file, CAST(0 AS BIGINT) AS source_row, '' AS code, '' AS value WHERE false"
-    have = {column.strip('"') for column in columns_of(connection, entries.table)}
-    left_out = ", ".join(column for column in _NOT_KEPT if column in have)
+    kept = ", ".join(c for c in columns_of(connection, entries.table) if c.strip('"') not in _NOT_KEPT)
     tables = {
-        ENTRIES: f"SELECT * EXCLUDE ({left_out}) FROM {entries.table} ORDER BY entry",
+        ENTRIES: f"SELECT {kept} FROM {entries.table} ORDER BY entry",
         GIVEN: f"SELECT * FROM {entries.given} ORDER BY ALL",
         REJECTS: " UNION ALL ".join([nothing, *rejects]),
     }

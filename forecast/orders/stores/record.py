@@ -158,7 +158,8 @@ def read_record(path: Any, *, verify: bool = True) -> Store:
     record = read_sealed(home / STORE, SCHEMA, SCHEMA_VERSION, thing=THING, advice=RESTORE)
     try:
         store = Store(
-            home, Settings(**record["settings"]), record["salt"], tuple(Load(**one) for one in record["loads"]),
+            home, Settings(**record["settings"]), record["salt"],
+            tuple(Load(**one) for one in record["loads"]),
             record["tombstones"], record["removals"], record["checksum"],
         )  # fmt: skip
     except (KeyError, TypeError) as problem:
