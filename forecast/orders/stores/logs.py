@@ -65,7 +65,7 @@ def entries_of_log(orders: Orders) -> Entries:
     connection.execute(f"CREATE TABLE {name} AS SELECT {', '.join(parts)} FROM {orders.table}")
     connection.execute(
         f"CREATE TABLE {name}_given (own BIGINT, parent VARCHAR, day DATE, amount DOUBLE, net DOUBLE, "
-        "file INTEGER, source_file VARCHAR, row BIGINT)"
+        "tax DOUBLE, shipping DOUBLE, file INTEGER, source_file VARCHAR, row BIGINT)"
     )
     notes = list(said.notes)
     bare = connection.execute(f"SELECT count(*) FROM {name} WHERE order_id IS NULL").fetchall()[0][0]

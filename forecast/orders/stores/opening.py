@@ -15,6 +15,7 @@ from forecast.orders.currencies import check_currency
 from forecast.orders.dialects import PLATFORMS
 from forecast.orders.dialects.platform import Platform
 from forecast.orders.handle import Orders
+from forecast.orders.platforms.entries import FILE_STEP
 from forecast.orders.platforms.exports import Entries
 from forecast.orders.platforms.settling import settle
 from forecast.orders.progress import Progress, watched
@@ -38,8 +39,6 @@ from forecast.orders.stores.record import (
 __all__ = ["is_store", "read_store", "refuse_options", "union"]
 
 _numbers = itertools.count(1)
-# Entries and files of a load keep their numbers, moved by so much for every load.
-_ENTRIES_A_LOAD, _FILES_A_LOAD = 10_000_000_000, 10_000
 
 
 def refuse_options(**options: Any) -> None:
@@ -143,27 +142,23 @@ def union(connection: Any, store: Store) -> Entries:
     name = f"entries_store_{next(_numbers)}"
     loads = sorted(store.loads, key=lambda one: (one.loaded, one.number))
     parts, given, rejects = [], [], []
+    files = 0
     for load in loads:
-        k = load.number
-        prefix = text(label(load, ""))
+        # Entries and files of a load keep their numbers, moved past those of the loads before.
+        entry, file = f"{files * FILE_STEP}", f"{files}"
+        source = f"{text(label(load, ''))} || source_file AS source_file"
         parts.append(
-            f"SELECT * REPLACE (entry + {k * _ENTRIES_A_LOAD} AS entry, file + {k * _FILES_A_LOAD} AS file, "
-            f"{prefix} || source_file AS source_file), CAST(NULL AS VARCHAR) AS customer_id, false AS "
-            "is_guest, "
-            f"DATE '{load.loaded}' AS loaded, CAST({k} AS INTEGER) AS load, false AS is_forgotten "
+            f"SELECT * REPLACE (entry + {entry} AS entry, file + {file} AS file, {source}), "
+            "CAST(NULL AS VARCHAR) AS customer_id, false AS is_guest, false AS is_forgotten, "
+            f"DATE '{load.loaded}' AS loaded, CAST({load.number} AS INTEGER) AS load "
             f"FROM {parquet(store.file(load, ENTRIES))}"
         )
         given.append(
-            f"SELECT own + {k * _ENTRIES_A_LOAD} AS own, parent, day, amount, net, file + "
-            f"{k * _FILES_A_LOAD} "
-            f"AS file, {prefix} || source_file AS source_file, row, DATE '{load.loaded}' AS loaded, {k} AS "
-            "load "
-            f"FROM {parquet(store.file(load, GIVEN))}"
+            f"SELECT * REPLACE (own + {entry} AS own, file + {file} AS file, {source}), "
+            f"DATE '{load.loaded}' AS loaded, {load.number} AS load FROM {parquet(store.file(load, GIVEN))}"
         )
-        rejects.append(
-            f"SELECT {prefix} || source_file AS source_file, source_row, code, value "
-            f"FROM {parquet(store.file(load, REJECTS))}"
-        )
+        rejects.append(f"SELECT * REPLACE ({source}) FROM {parquet(store.file(load, REJECTS))}")
+        files += len(load.rows_in)
     try:
         connection.execute(f"CREATE TABLE {name} AS {' UNION ALL BY NAME '.join(parts)}")
         connection.execute(f"CREATE TABLE {name}_rejects_of_loads AS {' UNION ALL '.join(rejects)}")
@@ -190,15 +185,14 @@ def union(connection: Any, store: Store) -> Entries:
 
 def _given_once(connection: Any, table: str, given: str) -> list[Line]:
     """Refunds of a second table: one that several loads have is one; the copies become lines."""
-    one = "own, parent, day, amount, net"
+    one = "own, parent, day, amount, net, tax, shipping"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {table}_all AS SELECT *, own IS NULL AND row_number() OVER "
         f"(PARTITION BY {one}, nth ORDER BY loaded, load) > 1 AS is_copy FROM (SELECT *, row_number() OVER "
         f"(PARTITION BY load, {one} ORDER BY file, row) AS nth FROM ({given}))"
     )
     connection.execute(
-        f"CREATE TABLE {table} AS SELECT own, parent, day, amount, net, file, source_file, row FROM "
-        f"{table}_all "
+        f"CREATE TABLE {table} AS SELECT * EXCLUDE (loaded, load, nth, is_copy) FROM {table}_all "
         "WHERE NOT is_copy"
     )
     copies = connection.execute(
