@@ -259,8 +259,8 @@ def _same_customers(orders: Any, issue: Issue, quarter: str, notes: list[str]) -
         own = gone[gone["quarter"] == quarter]
         notes.append(
             f"{gone['customer_id'].nunique():,} customers were forgotten since the forecast: what was "
-            f"expected of them ({own['expected_purchases'].sum():,.1f} purchases) stays in it, what they bought is no "
-            "longer in the orders"
+            f"expected of them ({own['expected_purchases'].sum():,.1f} purchases) stays in it, what they "
+            "bought is no longer in the orders"
         )
     issued = each["customer_id"].drop_duplicates()
     known = orders.connection.execute(

@@ -34,7 +34,8 @@ def orders_add(source: Any, store: Any, **options: Any) -> Outcome:
 def orders_list(store: Any) -> Outcome:
     """The loads of a store; a damaged one is a problem and hides no other."""
     kept = read_record(store, verify=False)
-    rows = list_orders(store).astype(object).to_dict("records")
+    table = list_orders(store)
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
     own = kept.settings
     head = [f"{own.dialect}, {own.currency or 'currency unknown'}, {own.timezone or 'no time zone'}"]
     head += ["e-mails and phones are pseudonyms"] * own.hashed

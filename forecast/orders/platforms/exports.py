@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made_by
 from typing import Any
 
 from forecast.errors import ArgumentError, InputError
@@ -57,7 +58,7 @@ class Entries:
     extras: tuple[str, ...]
     currency: str | None
     notes: list[str]
-    left: list[Line] = field(default_factory=list)
+    left: list[Line] = made_by(default_factory=list)
     rejects: str | None = None
 
 

@@ -95,21 +95,22 @@ def mark_duplicates(connection: Any, entries: str) -> None:
     updated = "CASE WHEN regexp_matches(updated_at, '^[0-9]{4}-[0-9]{2}-[0-9]{2}') THEN updated_at END"
     # Copies that have an id of their own are orders of their own (two shops, one number).
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {ranked} AS SELECT entry, loaded, store, order_id, own, is_refund, digest, "
-        f"stale, row_number() OVER ({one} ORDER BY stale, loaded DESC NULLS LAST, {newest}) AS rank, "
+        f"CREATE OR REPLACE TEMP TABLE {ranked} AS SELECT entry, loaded, store, order_id, own, is_refund, "
+        f"digest, stale, row_number() OVER ({one} ORDER BY stale, loaded DESC NULLS LAST, {newest}) AS rank, "
         f"row_number() OVER ({one}, loaded ORDER BY stale, {newest}) AS rank_in_day FROM ("
         f"SELECT *, coalesce(loaded IS NOT NULL AND {updated} < max({updated}) OVER "
         f"({one} ORDER BY loaded, load), false) AS stale FROM ("
         "SELECT e.*, CASE WHEN c.ids > 1 THEN unique_id END AS own "
         f"FROM {entries} e JOIN (SELECT store, order_id, count(DISTINCT unique_id) AS ids FROM {entries} "
         "WHERE order_id IS NOT NULL AND is_order AND NOT is_blank GROUP BY ALL HAVING count(*) > 1) c "
-        "ON c.order_id = e.order_id AND c.store IS NOT DISTINCT FROM e.store WHERE e.is_order AND NOT e.is_blank))"
+        "ON c.order_id = e.order_id AND c.store IS NOT DISTINCT FROM e.store "
+        "WHERE e.is_order AND NOT e.is_blank))"
     )
     # Loads one after another that say the same of an order are one spell; its last copy stands for it.
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {known} AS SELECT entry, begun, "
-        f"lag(begun) OVER ({one} ORDER BY begun) IS NULL AS is_first, lead(begun) OVER ({one} ORDER BY begun) "
-        "AS ended FROM (SELECT store, order_id, own, is_refund, spell, arg_max(entry, loaded) AS entry, "
+        f"lag(begun) OVER ({one} ORDER BY begun) IS NULL AS is_first, "
+        f"lead(begun) OVER ({one} ORDER BY begun) AS ended FROM (SELECT store, order_id, own, is_refund, spell, arg_max(entry, loaded) AS entry, "
         "min(loaded) AS begun FROM (SELECT *, "
         f"count(*) FILTER (is_other) OVER ({one} ORDER BY loaded) AS spell FROM (SELECT *, "
         f"digest IS DISTINCT FROM lag(digest) OVER ({one} ORDER BY loaded) AS is_other "

@@ -224,7 +224,11 @@ def _reconcile(
     for line in entries.left:
         lines.append(line)
         value_in[line.file] += line.value
-    money = "CASE WHEN is_refund THEN CASE WHEN code = 'refund_netted' THEN 0 ELSE total END ELSE money END"
+    # What was given back is taken off the copy that counts, not off earlier ones that knew it too.
+    money = (
+        "CASE WHEN is_duplicate THEN total WHEN NOT is_refund THEN money "
+        "WHEN code = 'refund_netted' THEN 0 ELSE total END"
+    )
     for file, code, rows, more, came, kept, total in connection.execute(
         f"SELECT source_file, code, count(*), sum(lines - 1), {_exact('total')}, {_exact('value')}, {_exact(money)} "
         f"FROM {canonical} GROUP BY ALL"
@@ -295,7 +299,8 @@ def _notes(connection: Any, canonical: str) -> list[str]:
     notes = []
     undated, amount = connection.execute(
         f"SELECT count(*), {_exact('CASE WHEN undated_back > 0 THEN undated_back ELSE total END')} FROM {canonical} "
-        "WHERE NOT is_refund AND NOT is_duplicate AND seen_from IS NULL AND (undated_back > 0 OR (cancelled AND cancel_day IS NULL))"
+        "WHERE NOT is_refund AND NOT is_duplicate AND seen_from IS NULL AND (undated_back > 0 "
+        "OR (cancelled AND cancel_day IS NULL))"
     ).fetchall()[0]
     if undated:
         notes.append(

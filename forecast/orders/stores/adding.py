@@ -291,7 +291,8 @@ def _digest(connection: Any, entries: Entries) -> None:
     connection.execute(
         f"UPDATE {name} SET digest = d.digest FROM (SELECT e.entry, md5(concat_ws(chr(31), {said}, "
         "g.refunds)) "
-        f"AS digest FROM {name} e LEFT JOIN (SELECT own, string_agg(concat_ws('|', day, amount, net, tax, shipping), ';' "
+        f"AS digest FROM {name} e LEFT JOIN (SELECT own, string_agg(concat_ws('|', day, amount, net, tax, "
+        "shipping), ';' "
         f"ORDER BY day, amount, net) AS refunds FROM {entries.given} WHERE own IS NOT NULL GROUP BY own) g "
         f"ON g.own = e.entry) d WHERE {name}.entry = d.entry"
     )

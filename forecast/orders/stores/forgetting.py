@@ -243,7 +243,7 @@ def _orders(connection: Any) -> int:
 
 
 def _without(connection: Any, store: Store, load: Load, gone: list[int]) -> Load:
-    """The load without some entries, in a folder of its own; the old one goes when the record names the new."""
+    """The load without some entries, in a folder of its own; the old one goes once the record names it."""
     name = f"rewritten_{load.number}"
     for table, file in ((name, ENTRIES), (f"{name}_given", GIVEN), (f"{name}_rejects", REJECTS)):
         connection.execute(f"CREATE TABLE {table} AS SELECT * FROM {parquet(store.file(load, file))}")
