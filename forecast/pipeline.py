@@ -138,7 +138,8 @@ def check(orders: Orders, *, as_of: Any = None, rejects: Any = None, out: Any = 
         else:
             write_table(reconciliation.to_frame(), out)
     used = ", ".join(f"{role} = {column}" for role, column in orders.mapping.items() if column)
-    lines = [f"Dialect {orders.dialect} ({title_of(orders.dialect)}); columns used: {used}"]
+    title = title_of(orders.dialect)
+    lines = [f"Dialect {orders.dialect} ({title}); values are {orders.value_policy}; columns used: {used}"]
     lines += ["", str(reconciliation), "", str(verdict)]
     if orders.refusal is not None:
         lines += ["", *_months(orders)]

@@ -169,6 +169,8 @@ class Reconciliation:
             kind = kind_of_code(code)
             shown = "" if kind == "merged" else self._money(value)
             table.append((code, "" if kind == "left_out" else f"{rows:,}", shown, MEANINGS[code]))
+        if self.bridge:
+            table.append(("bridge:", "", "", "of all orders that are sales, used or not"))
         for line, value in self.bridge.items():
             table.append((line, "", self._money(value), BRIDGE[line]))
         return table

@@ -9,7 +9,8 @@ import pandas as pd
 from forecast.card import METHODS
 from forecast.history import History
 from forecast.model import Model
-from forecast.orders.reconciliation import Reconciliation
+from forecast.orders.codes import kind_of_code
+from forecast.orders.reconciliation import BRIDGE, Reconciliation
 from forecast.reports import captions, figures
 from forecast.reports.blocks import Gallery, Key, Lines, Section, Table, drawn, table
 from forecast.reports.wording import (
@@ -42,8 +43,10 @@ def reconciliation_section(found: Reconciliation) -> Section:
     frame = found.to_frame()
     meanings = dict(zip(frame["code"].astype(str), frame["meaning"].astype(str), strict=True))
     for code, (number, value) in codes.items():
-        inside = "in the purchase's" if code.endswith("_merged") else money(float(value))
-        rows.append([code.replace("_", " "), count(number), inside, meanings[code]])
+        kind = kind_of_code(code)
+        inside = "in the purchase's" if kind == "merged" else money(float(value))
+        shown = "" if kind == "left_out" else count(number)
+        rows.append([code.replace("_", " "), shown, inside, meanings[code]])
     total = sum(float(value) for _, value in codes.values())
     rows.append(["sum of all fates", count(sum(number for number, _ in codes.values())), money(total), ""])
     amount = f"Value ({found.currency})" if found.currency else "Value"
@@ -55,11 +58,28 @@ def reconciliation_section(found: Reconciliation) -> Section:
         if found.balances()
         else "THIS DOES NOT BALANCE: please report it."
     )
-    shown = Table("From order rows to purchases", heads, rows, balance, frozenset([0, len(rows) - 1]))
-    blocks: list[Any] = [shown]
+    blocks: list[Any] = [
+        Table("From order rows to purchases", heads, rows, balance, frozenset([0, len(rows) - 1]))
+    ]
+    if found.bridge:
+        blocks.append(_bridge_table(found, amount))
     if found.notes:
         blocks.append(Lines([f"Noticed while reading: {note}" for note in found.notes], True))
     return Section("orders", "Where every row went", blocks)
+
+
+def _bridge_table(found: Reconciliation, amount: str) -> Table:
+    rows = [
+        [line.replace("_", " "), money(float(value)), BRIDGE[line]] for line, value in found.bridge.items()
+    ]
+    strong = frozenset(i for i, line in enumerate(found.bridge) if line.endswith("_sales"))
+    return Table(
+        "Bridge of all sales",
+        [("Line", False), (amount, True), ("Meaning", False)],
+        rows,
+        "Of all orders that are sales, used or not: without cancelled, pending and test orders.",
+        strong,
+    )
 
 
 def listed_files(found: Reconciliation) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,6 +22,7 @@ def small() -> Backtest:
     return make_backtest()
 
 
+FIXTURES = Path(__file__).parent.parent / "orders" / "fixtures"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 FACTS = {"currency": "USD", "value_policy": "value", "timezone": None}
 
@@ -217,6 +219,22 @@ def test_history_and_check_pages(sample_orders, job):
     verdict = forecast.sufficiency(sample_orders)
     words = check_structure(check_page(sample_orders.reconciliation, verdict, FACTS)).words()
     assert verdict.lines[0] in words
+
+
+def test_the_check_of_an_export_shows_the_bridge_and_no_rows_for_money_alone():
+    orders = forecast.read_orders(FIXTURES / "woo_csv.csv")
+    page = check_page(orders.reconciliation, forecast.sufficiency(orders), {"currency": "EUR"})
+    words = check_structure(page).words()
+    assert "Bridge of all sales" in words
+    assert "net sales 118" in words
+    assert "refund 8.00 given back" in words
+    assert "fully refunded 1 20" in words
+    # Without a table of discounts gross sales are not known, and the bridge does not make them 0.
+    names = ("woo_hpos_refund_rows.csv", "woo_hpos_order_stats.csv")
+    orders = forecast.read_orders([FIXTURES / name for name in names], timezone="Europe/Amsterdam")
+    words = check_structure(check_page(orders.reconciliation, forecast.sufficiency(orders), {})).words()
+    assert "before returns 200" in words
+    assert "gross sales" not in words
 
 
 def test_a_log_without_money_makes_pages():

@@ -278,7 +278,7 @@ def _bridge(connection: Any, canonical: str) -> dict[str, Decimal]:
     """From gross to net to total sales, of all orders that are sales, used or not."""
     codes = ", ".join(f"'{code}'" for code in SALES)
     row = connection.execute(
-        f"SELECT count(net), {_exact('coalesce(gross, 0)')}, {_exact('coalesce(net - gross, 0)')}, "
+        f"SELECT count(gross), {_exact('coalesce(gross, 0)')}, {_exact('coalesce(net - gross, 0)')}, "
         f"{_exact('round(-back_net, 6)')}, {_exact('round(coalesce(shipping, 0) - back_shipping, 6)')}, "
         f"{_exact('round(coalesce(tax, 0) - back_tax, 6)')}, {_exact('total')}, {_exact('round(-back, 6)')} "
         f"FROM {canonical} WHERE NOT is_refund AND (code IS NULL OR code IN ({codes})) AND total IS NOT NULL"
