@@ -1,4 +1,4 @@
-"""A large Shopify export: read, cleaned and accounted for, beside a pandas read and group-by of the same file.
+"""A large Shopify export: read, cleaned and accounted for, beside pandas on the same file.
 
 The file comes from the synthetic shop. Each side runs in a process of its own, one after the other, so that
 its peak memory is its own; the numbers are medians. Pandas does what a notebook does: read the file, put the
@@ -58,7 +58,7 @@ def pandas(path: str) -> dict[str, Any]:
     first = ["Email", "Phone", "Created at", "Financial Status", "Subtotal", "Shipping", "Taxes", "Total",
              "Discount Amount", "Refunded Amount", "Cancelled at"]  # fmt: skip
     orders = lines.groupby("Name", sort=False).agg(
-        {**{column: "first" for column in first}, "Lineitem quantity": "sum"}
+        {**dict.fromkeys(first, "first"), "Lineitem quantity": "sum"}
     )
     orders = orders[orders["Cancelled at"].isna() & orders["Total"].gt(0)]
     orders["day"] = pd.to_datetime(orders["Created at"].str[:10])
@@ -123,15 +123,18 @@ def _page(results: dict[str, list[dict[str, Any]]], lines: int) -> str:
         "pandas": "pandas: `read_csv`, `groupby`",
     }
     rows = "".join(
-        f"| {name} | {median[task]['seconds']:.1f} | {median['pandas']['seconds'] / median[task]['seconds']:.2f} | "
+        f"| {name} | {median[task]['seconds']:.1f} | "
+        f"{median['pandas']['seconds'] / median[task]['seconds']:.2f} | "
         f"{median[task]['peak']:.2f} |\n"
         for task, name in names.items()
     )
     return (
         "# A large Shopify export\n\n"
         f"One CSV of 79 columns and about {lines:,} text lines, written by the synthetic shop "
-        "(`python benchmarks/exports.py`). Ours reads days, amounts, identities, refunds and duplicates, judges "
-        "every order and accounts for every row and every cent; pandas reads the file, puts lines together and "
+        "(`python benchmarks/exports.py`). Ours reads days, amounts, identities, refunds and "
+        "duplicates, judges "
+        "every order and accounts for every row and every cent; pandas reads the file, puts lines "
+        "together and "
         f"adds up customers, nothing more. Medians of {len(results['ours'])} runs, one after the other.\n\n"
         "| | seconds | times as fast as pandas | peak memory, GB |\n|---|---:|---:|---:|\n"
         f"{rows}\n{chr(10).join(machine(dt.date.today().isoformat(), ''))}\n"

@@ -21,7 +21,8 @@ def _add_reading(group: Any) -> None:
     """How cells are read: all that an order store has to know."""
     group.add_argument(
         "--dialect", default="auto",
-        help="auto, generic, shopify, magento, woocommerce, online-retail, olist, amazon, bol, zalando, or one "
+        help="auto, generic, shopify, magento, woocommerce, online-retail, olist, amazon, bol, "
+        "zalando, or one "
         "kind of their exports such as shopify-csv (default: auto, told by the header)",
     )  # fmt: skip
     group.add_argument("--query", metavar="SELECT", help="with a database URL: one SELECT to read")
@@ -55,7 +56,8 @@ def _add_judging(group: Any) -> None:
     )  # fmt: skip
     group.add_argument(
         "--exclude", default="marketplace", metavar="A,B,…",
-        help="leave out marketplace, wholesale, employee, subscription orders; or none (default: marketplace)",
+        help="leave out marketplace, wholesale, employee, subscription orders; or none (default: "
+        "marketplace)",
     )  # fmt: skip
     group.add_argument(
         "--max-rejected",

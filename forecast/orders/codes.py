@@ -49,7 +49,8 @@ COMPONENTS = {
 }
 # Kinds of left-out orders that are sales all the same; and those that the totals of a period count.
 SALES = (
-    "fully_refunded", "zero_value", "no_identity", "masked_email", "shared_identity", "marketplace", "wholesale",
+    "fully_refunded", "zero_value", "no_identity", "masked_email", "shared_identity", "marketplace",
+    "wholesale",
     "employee", "subscription", "implausible_date", "missing_date", "bad_date", "negative_value", "forgotten",
 )  # fmt: skip
 SOLD = tuple(code for code in SALES if "date" not in code and code != "fully_refunded")

@@ -227,11 +227,11 @@ class Orders:
         )
 
     def canonical(self) -> pd.DataFrame:
-        """Every order record of a platform's export, used or not, with its ``code`` and the parts of its money.
+        """Every order record of a platform's export, used or not, with its ``code`` and its money in parts.
 
         Columns: ``source_file, source_row, lines, order_id, store, customer_id, order_ts`` (the shop's wall
-        time), ``order_day, currency, gross, discount, net, shipping, tax, other, total, refunded, value, status,
-        code`` and the attributes. E-mails and phones stand in it only as ``customer_id``.
+        time), ``order_day, currency, gross, discount, net, shipping, tax, other, total, refunded, value,
+        status, code`` and the attributes. E-mails and phones stand in it only as ``customer_id``.
 
         Raises
         ------
@@ -241,14 +241,18 @@ class Orders:
         """
         if self.canonical_table is None:
             raise ArgumentError(
-                "only orders as read from a platform's export have a canonical table, not a log, nor until() or "
+                "only orders as read from a platform's export have a canonical table, not a log, nor "
+                "until() or "
                 "some()",
                 advice="Use to_frame().",
             )
         frame: pd.DataFrame = self.connection.execute(
-            "SELECT source_file, row AS source_row, lines, order_id, store, customer_id, order_ts, order_day, "
-            "currency, gross, discount, net, shipping, tax, other, total, back AS refunded, value, state AS status, code, "
-            "channel, country, coupon, first_product, payment_method, is_guest, is_subscription, is_marketplace, "
+            "SELECT source_file, row AS source_row, lines, order_id, store, customer_id, order_ts, "
+            "order_day, "
+            "currency, gross, discount, net, shipping, tax, other, total, back AS refunded, value, "
+            "state AS status, code, "
+            "channel, country, coupon, first_product, payment_method, is_guest, is_subscription, "
+            "is_marketplace, "
             f"is_wholesale, is_employee FROM {self.canonical_table} ORDER BY file, row"
         ).df()
         return frame.astype({"order_day": "datetime64[s]"})

@@ -224,13 +224,13 @@ def together(lines: Sequence[Line], files: Sequence[str]) -> tuple[Line, ...]:
 
 
 def nothing_left(lines: Sequence[Line], hint: str | None = None) -> InputError:
-    """The error when no usable order is left; ``hint`` is added where nobody could be named."""
+    """The error when no usable order is left; ``hint`` is added where nobody, or no amount, was found."""
     counts: dict[str, int] = {}
     for line in lines:
         if kind_of_code(line.code) == "rejected" and line.rows:
             counts[line.code] = counts.get(line.code, 0) + line.rows
     advice = "; ".join(f"{code} means {REJECTED[code]}" for code in sorted(counts))
-    if hint and "no_identity" in counts:
+    if hint and counts.keys() & {"no_identity", "missing_value"}:
         advice += f". {hint}"
     return InputError(
         "no usable orders are left",

@@ -134,9 +134,12 @@ def _mid_life(orders: Orders, day: dt.date) -> tuple[str, ...]:
     counts = [
         n
         for (n,) in orders.connection.execute(
-            f"SELECT count(c.first) FROM range(0, CAST(DATE '{day}' - DATE '{orders.first_day}' AS BIGINT) + 1 - "
-            f"{MONTH}, {MONTH}) AS m(start) LEFT JOIN (SELECT min(order_day) - DATE '{orders.first_day}' AS first "
-            f"FROM {orders.table} GROUP BY customer_id) c ON c.first >= m.start AND c.first < m.start + {MONTH} "
+            f"SELECT count(c.first) FROM range(0, CAST(DATE '{day}' - DATE '{orders.first_day}' AS "
+            "BIGINT) + 1 - "
+            f"{MONTH}, {MONTH}) AS m(start) LEFT JOIN (SELECT min(order_day) - DATE "
+            f"'{orders.first_day}' AS first "
+            f"FROM {orders.table} GROUP BY customer_id) c ON c.first >= m.start AND c.first < m.start "
+            f"+ {MONTH} "
             "GROUP BY m.start ORDER BY m.start"
         ).fetchall()
     ]
@@ -146,8 +149,10 @@ def _mid_life(orders: Orders, day: dt.date) -> tuple[str, ...]:
     if counts[0] <= MID_LIFE * later:
         return ()
     return (
-        f"{counts[0]:,} customers first appear in the first {MONTH} days, {later:,} in a usual {MONTH} days after: "
-        "does the export begin in the middle of the shop's life? Old customers then look new; export from the "
+        f"{counts[0]:,} customers first appear in the first {MONTH} days, {later:,} in a usual {MONTH} "
+        "days after: "
+        "does the export begin in the middle of the shop's life? Old customers then look new; export "
+        "from the "
         "first order on, or leave out customers of the first months.",
     )
 

@@ -15,7 +15,7 @@ from forecast.errors import ForecastError
 from forecast.orders import Orders, read_orders
 
 # A read takes a third of a second, so examples are few and full.
-EXAMPLES = 25
+EXAMPLES = 6
 
 MONEY = st.one_of(
     st.integers(0, 50_000).map(lambda cents: f"{cents / 100:.2f}"),

@@ -71,12 +71,14 @@ GRID = Platform(
         ),
         fields={
             "order_id": ("id", "bestellnr"),
-            "store": ("purchasepoint", "verkaufsort", "verkaufsstelle", "kaufort", "einkaufsort", "bestellort"),
+            "store": ("purchasepoint", "verkaufsort", "verkaufsstelle", "kaufort", "einkaufsort",
+            "bestellort"),
             "ordered_at": ("purchasedate", "kaufdatum", "bestelldatum", "einkaufsdatum"),
             "total": ("grandtotalbase", "gesamtbetragbasis", "gesamtsummebasis", "gesamtbetragbasiswhrung",
                       "gesamtsummebasiswhrung"),
             "total_purchased": ("grandtotalpurchased", "gesamtbetraggekauft", "gesamtsummegekauft",
-                                "gesamtbetragbestellt", "gesamtsummeeinkauf", "gesamtsummekauf", "gesamtsummebestellt",
+                                "gesamtbetragbestellt", "gesamtsummeeinkauf", "gesamtsummekauf",
+                                "gesamtsummebestellt",
                                 "gesamtbetragkauf", "gesamtbetragbestellwhrung"),
             "status": ("status",),
             "email": ("customeremail", "kundenemail", "emaildeskunden", "kundenemailadresse",
@@ -84,7 +86,8 @@ GRID = Platform(
             "customer_group": ("customergroup", "kundengruppe"),
             "payment_method": ("paymentmethod", "zahlungsmethode", "zahlungsart", "zahlungsweise"),
             "refunded": ("totalrefunded", "gesamterstattet", "gesamterstattung", "rckerstattunggesamt",
-                         "insgesamterstattet", "gesamtrckerstattung", "gesamtgutgeschrieben", "gesamteerstattungen",
+                         "insgesamterstattet", "gesamtrckerstattung", "gesamtgutgeschrieben",
+                         "gesamteerstattungen",
                          "gesamteerstattung"),
         },
         required=("order_id", "ordered_at", "total"),
@@ -121,7 +124,8 @@ _MONEY = {
     "cost": ("basetotalinvoicedcost",),
 }
 
-# Discounts are negative; with prices that hold tax a discount holds it too, and the compensation gives it back.
+# Discounts are negative; with prices that hold tax a discount holds it too, and the compensation gives it
+# back.
 _DISCOUNT = "(abs(coalesce(discount, 0)) - coalesce(shipping_discount, 0) - coalesce(compensation, 0))"
 _PAID_OTHERWISE = "coalesce(credit, 0) + coalesce(fee, 0)"
 _COLUMNS = {

@@ -1,4 +1,4 @@
-"""WooCommerce: the REST API, the order tables (HPOS), CSV of the common plug-ins, and why Analytics will not do."""
+"""WooCommerce: REST API, order tables (HPOS), CSV of the common plug-ins, and why Analytics will not do."""
 
 from __future__ import annotations
 
@@ -201,7 +201,8 @@ CSV = Platform(
         "tax": "coalesce(tax, 0)",
         "refunded": "refunded",
         "cost": "cost",
-        "first_product": "coalesce(nullif(regexp_extract(first_product, 'name:([^|]*)', 1), ''), first_product)",
+        "first_product": "coalesce("
+        "nullif(regexp_extract(first_product, 'name:([^|]*)', 1), ''), first_product)",
         "coupon": "coalesce(nullif(regexp_extract(coupon, 'code:([^|;]*)', 1), ''), coupon)",
     },
     statuses=_STATUSES,
@@ -244,7 +245,8 @@ LINES = Platform(
     columns={
         "total": "total",
         "net": "total - coalesce(tax, 0) - coalesce(shipping, 0)",
-        "discount": "coalesce(discount, greatest(subtotal - (total - coalesce(tax, 0) - coalesce(shipping, 0)), 0), 0)",
+        "discount": "coalesce(discount, "
+        "greatest(subtotal - (total - coalesce(tax, 0) - coalesce(shipping, 0)), 0), 0)",
         "shipping": "coalesce(shipping, 0)",
         "tax": "coalesce(tax, 0)",
         "refunded": "abs(refunded)",

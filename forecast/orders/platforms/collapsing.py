@@ -45,7 +45,7 @@ def gather(
     platform: Platform,
     raw: bool = False,
 ) -> Cells:
-    """One view of the fields of a kind of file over its sources: ``file, source_file, row, is_blank``, fields.
+    """One view of a kind of file over its sources: ``file, source_file, row, is_blank``, and its fields.
 
     With ``raw`` only empty cells become NULL, and whoever reads the cells has to clean them.
 
@@ -173,7 +173,8 @@ def collapse(connection: Any, cells: Cells, platform: Platform, name: str, notes
     """
     if not platform.lines:
         connection.execute(
-            f"CREATE TABLE {name} AS SELECT *, CAST(1 AS BIGINT) AS lines, CAST(false AS BOOLEAN) AS bad_line "
+            f"CREATE TABLE {name} AS SELECT *, CAST(1 AS BIGINT) AS lines, CAST(false AS BOOLEAN) AS "
+            "bad_line "
             f"FROM {cells.name}"
         )
         return Cells(name, cells.headers, dict(cells.types), cells.semicolons)
@@ -192,7 +193,8 @@ def collapse(connection: Any, cells: Cells, platform: Platform, name: str, notes
     tidy = "".join(f", {cells.clean(field)} AS {ident(field)}" for field in fields)
     connection.execute(
         f"CREATE TABLE {name} AS SELECT *, (filled & ~({_mask(fields)})) <> 0 AS is_scattered FROM ("
-        f"SELECT file, source_file, row, blank AS is_blank, record, lines, bad_line{sums}{tidy}, line_key, filled "
+        f"SELECT file, source_file, row, blank AS is_blank, record, lines, bad_line{sums}{tidy}, "
+        "line_key, filled "
         f"FROM (SELECT c.*, g.is_blank AS blank, g.* EXCLUDE (file, head, is_blank, several) "
         f"FROM {cells.name} c JOIN {groups} g ON c.file = g.file AND c.row = g.head))"
     )
@@ -238,7 +240,8 @@ def _group(
         f"CREATE OR REPLACE TABLE {groups} AS SELECT file, line_key, "
         f"coalesce(min(row) FILTER ({own}), min(row)) AS head, count(*) AS lines, "
         f"bool_and(is_blank) AS is_blank, coalesce(bool_or({bad_line}), false) AS bad_line, "
-        f"coalesce({several}, false) AS several, bit_or(CASE WHEN {own} THEN {_mask(fields)} ELSE 0 END) AS filled"
+        f"coalesce({several}, false) AS several, bit_or(CASE WHEN {own} THEN {_mask(fields)} ELSE 0 "
+        "END) AS filled"
         f"{sums} FROM (SELECT *, {key} AS line_key FROM {cells.name}) GROUP BY file, line_key"
     )
 
@@ -263,7 +266,8 @@ def _gather_scattered(
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {name}_scattered AS SELECT h.file, h.source_file, h.row, h.is_blank, "
         f"h.record, h.lines, h.bad_line{sums}{plain}, h.line_key, false AS is_scattered "
-        f"FROM {name} h JOIN (SELECT file, line_key{first} FROM (SELECT *, {key} AS line_key FROM {cells.name}) "
+        f"FROM {name} h JOIN (SELECT file, line_key{first} FROM (SELECT *, {key} AS line_key FROM "
+        f"{cells.name}) "
         f"WHERE (file, line_key) IN (SELECT (file, line_key) FROM {name} WHERE is_scattered) "
         "GROUP BY file, line_key) s USING (file, line_key)"
     )

@@ -88,7 +88,8 @@ def read_entries(
             plain = f"CAST({cell} AS VARCHAR)"
             # The words for nothing are short; longer cells need no look.
             typed.append(
-                f"CASE WHEN strlen({plain}) > {_LONGEST_BLANK} OR lower({plain}) NOT IN ({texts(BLANK_TEXTS)}) "
+                f"CASE WHEN strlen({plain}) > {_LONGEST_BLANK} OR lower({plain}) NOT IN "
+                f"({texts(BLANK_TEXTS)}) "
                 f"THEN {plain} END AS {cell}"
             )
     typed.append(f"({' OR '.join(bad_money) or 'false'}) AS bad_money")
@@ -96,7 +97,8 @@ def read_entries(
     have = set(orders.headers)
     known, entry = _entry_sql(platform, have, statuses, extras)
     connection.execute(
-        f"CREATE TABLE {name} AS {entry} FROM (SELECT *, {known} FROM (SELECT {', '.join(typed)} FROM {source}))"
+        f"CREATE TABLE {name} AS {entry} FROM (SELECT *, {known} FROM (SELECT {', '.join(typed)} FROM "
+        f"{source}))"
     )
     _refuse_mostly_bad(connection, orders, days["ordered_at"], name, platform)
     _status_notes(connection, name, platform, have, notes, statuses)
@@ -118,8 +120,10 @@ def _entry_sql(
     known = (
         f"coalesce({email_of(one('email'))}, {email_of(one('email2'))}) AS k_email, "
         f"CASE WHEN {account} NOT IN ({guest}) THEN regexp_replace({account}, '^gid://[A-Za-z/]+/', '') END "
-        f"AS k_account, coalesce(lower({channel}), '') AS k_channel, coalesce(lower({payment}), '') AS k_payment, "
-        f"coalesce(lower({one('tags')}), '') AS k_tags, coalesce(lower({one('customer_group')}), '') AS k_group, "
+        f"AS k_account, coalesce(lower({channel}), '') AS k_channel, coalesce(lower({payment}), '') AS "
+        "k_payment, "
+        f"coalesce(lower({one('tags')}), '') AS k_tags, coalesce(lower({one('customer_group')}), '') "
+        "AS k_group, "
         f"{_state(platform, one('status'), statuses)} AS k_state"
     )
     refund = over(platform.refund_rows, have) if platform.refund_rows else "false"
@@ -220,7 +224,8 @@ def _state(platform: Platform, status: str, statuses: Mapping[str, str] | None) 
     if not meaning:
         return "'completed'"
     arms = " ".join(
-        f"WHEN lower({status}) IN ({texts([label for label, m in meaning.items() if m == state])}) THEN {text(state)}"
+        f"WHEN lower({status}) IN ({texts([label for label, m in meaning.items() if m == state])}) "
+        f"THEN {text(state)}"
         for state in STATES
         if state in meaning.values()
     )

@@ -96,10 +96,17 @@ def read_export(
         refuse_no_records(connection, source)
     rows_in = {s.label: _count(connection, s.relation) for s in sources}
     cells = gather(
-        connection, by_kind[id(platform.table)], platform.table, fields, f"{name}_cells", platform, platform.lines
-    )  # fmt: skip
-    extras = [f for f in fields if f not in platform.table.fields and f not in (*MONEY, *NUMBERS, *ATTRIBUTES)
-              and fields[f] is not None and f not in ("email", "phone", "account_id", "status", "unique_id")]  # fmt: skip
+        connection,
+        by_kind[id(platform.table)],
+        platform.table,
+        fields,
+        f"{name}_cells",
+        platform,
+        platform.lines,
+    )
+    taken = (*platform.table.fields, *MONEY, *NUMBERS, *ATTRIBUTES)
+    taken += ("email", "phone", "account_id", "status", "unique_id")
+    extras = [field for field in fields if field not in taken and fields[field] is not None]
     heads = collapse(connection, cells, platform, f"{name}_heads", notes)
     # What the heads do not hold is not needed again, and a large file is most of the memory.
     for _, source in by_kind[id(platform.table)]:
@@ -222,7 +229,8 @@ def _join(
     for field in take:
         if heads.has(field):
             picked.append(
-                f"coalesce(CAST(h.{ident(field)} AS VARCHAR), CAST(j.{ident(field)} AS VARCHAR)) AS {ident(field)}"
+                f"coalesce(CAST(h.{ident(field)} AS VARCHAR), CAST(j.{ident(field)} AS VARCHAR)) AS "
+                f"{ident(field)}"
             )
             types[field] = "VARCHAR"
         else:
@@ -233,8 +241,10 @@ def _join(
         for field, sql in take.items()
     )
     connection.execute(
-        f"CREATE TABLE {name} AS SELECT h.file, h.source_file, h.row, h.is_blank, h.record, h.lines, h.bad_line, "
-        f"{', '.join(picked)} FROM (SELECT *, {on} AS join_key FROM {heads.name}) h LEFT JOIN (SELECT join_key, {sums} "
+        f"CREATE TABLE {name} AS SELECT h.file, h.source_file, h.row, h.is_blank, h.record, h.lines, "
+        "h.bad_line, "
+        f"{', '.join(picked)} FROM (SELECT *, {on} AS join_key FROM {heads.name}) h LEFT JOIN (SELECT "
+        f"join_key, {sums} "
         f"FROM (SELECT {', '.join(typed)} FROM {cells.name}) WHERE join_key IS NOT NULL GROUP BY join_key) j "
         "USING (join_key)"
     )
@@ -285,7 +295,8 @@ def _currency(
         raise InputError(
             f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} orders" for code, rows in found),
             where=f"column {header!r}",
-            advice="Amounts of several currencies are never added: give rates (--rates rates.csv with the columns "
+            advice="Amounts of several currencies are never added: give rates (--rates rates.csv with "
+            "the columns "
             "currency and rate), or read one currency at a time.",
         )
     if found and currency is not None and found[0][0] != currency:

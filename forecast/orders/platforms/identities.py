@@ -1,4 +1,4 @@
-"""Who bought: the platform's id, else the e-mail, else the phone; and which of them are nobody in particular."""
+"""Who bought: the platform's id, else the e-mail, else the phone; and which of them are nobody."""
 
 from __future__ import annotations
 

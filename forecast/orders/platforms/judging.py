@@ -110,7 +110,8 @@ def mark_duplicates(connection: Any, entries: str) -> None:
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {known} AS SELECT entry, begun, "
         f"lag(begun) OVER ({one} ORDER BY begun) IS NULL AS is_first, "
-        f"lead(begun) OVER ({one} ORDER BY begun) AS ended FROM (SELECT store, order_id, own, is_refund, spell, arg_max(entry, loaded) AS entry, "
+        f"lead(begun) OVER ({one} ORDER BY begun) AS ended FROM (SELECT store, order_id, own, "
+        "is_refund, spell, arg_max(entry, loaded) AS entry, "
         "min(loaded) AS begun FROM (SELECT *, "
         f"count(*) FILTER (is_other) OVER ({one} ORDER BY loaded) AS spell FROM (SELECT *, "
         f"digest IS DISTINCT FROM lag(digest) OVER ({one} ORDER BY loaded) AS is_other "
@@ -139,8 +140,8 @@ def judged_sql(
 ) -> str:
     """Entries with ``code`` (NULL where used), ``value``, and the money that the policy leaves out.
 
-    ``entries`` has the refunds as ``back`` and ``back_net`` (in all) and ``row_back``, ``row_back_net`` (those
-    that were rows of the input), and whether it is ``cancelled``.
+    ``entries`` has the refunds as ``back`` and ``back_net`` (in all) and ``row_back``, ``row_back_net``
+    (those that were rows of the input), and whether it is ``cancelled``.
     """
     last = dt.date.today() + dt.timedelta(days=1)
     full = f"(total > {HALF_CENT} AND back >= total - {HALF_CENT})"
@@ -229,7 +230,8 @@ def crowd_sql(entries: str) -> str:
     """Customers with more orders on one day than one person makes; an account may be a busy one."""
     most = f"CASE WHEN bool_or(account_id IS NOT NULL) THEN {MOST_OF_AN_ACCOUNT} ELSE {MOST_ORDERS_A_DAY} END"
     return (
-        f"SELECT customer_id FROM {entries} WHERE customer_id IS NOT NULL AND NOT is_duplicate AND NOT is_refund "
+        f"SELECT customer_id FROM {entries} WHERE customer_id IS NOT NULL AND NOT is_duplicate AND NOT "
+        "is_refund "
         f"AND NOT cancelled GROUP BY customer_id, order_day HAVING count(*) > {most}"
     )
 

@@ -17,7 +17,8 @@ from forecast.orders.sql import ident
 # Below half a cent nothing is left of an order, or nothing was given back.
 HALF_CENT = 0.005
 _COLUMNS = (
-    "own BIGINT, parent VARCHAR, day DATE, amount DOUBLE, net DOUBLE, tax DOUBLE, shipping DOUBLE, file INTEGER, source_file VARCHAR, "
+    "own BIGINT, parent VARCHAR, day DATE, amount DOUBLE, net DOUBLE, tax DOUBLE, shipping DOUBLE, "
+    "file INTEGER, source_file VARCHAR, "
     "row BIGINT"
 )
 
@@ -44,15 +45,18 @@ def collect_refunds(
         at = "CAST(NULL AS VARCHAR)" if nested.at is None else nested.at
         net, tax = (part or "CAST(NULL AS DOUBLE)" for part in (nested.net, nested.tax))
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {view} AS SELECT entry, ({at}) AS given_at, ({nested.amount}) AS amount, "
-            f"({net}) AS net, ({tax}) AS tax FROM (SELECT entry, tax_inside, unnest({nested.items}) AS r FROM {entries} "
+            f"CREATE OR REPLACE TEMP TABLE {view} AS SELECT entry, ({at}) AS given_at, "
+            f"({nested.amount}) AS amount, "
+            f"({net}) AS net, ({tax}) AS tax FROM (SELECT entry, tax_inside, unnest({nested.items}) AS "
+            f"r FROM {entries} "
             "WHERE record IS NOT NULL)"
         )
         day = "CAST(NULL AS DATE)"
         if connection.execute(f"SELECT count(given_at) FROM {view}").fetchall()[0][0]:
             day = read_days(connection, view, "given_at", "VARCHAR", None, None, "refunds", clock).day
         connection.execute(
-            f"INSERT INTO {table} SELECT entry, NULL, {day}, amount, net, tax, NULL, NULL, NULL, NULL FROM {view} "
+            f"INSERT INTO {table} SELECT entry, NULL, {day}, amount, net, tax, NULL, NULL, NULL, NULL "
+            f"FROM {view} "
             f"WHERE abs(coalesce(amount, 0)) > {HALF_CENT}"
         )
     if memos is not None and platform.memos is not None:
@@ -84,17 +88,23 @@ def collect_refunds(
 def attach_refunds(connection: Any, entries: str, given: str, key: str) -> str:
     """Make the table ``<entries>_refunds``: ``entry, day, amount, net, tax, shipping, as_row`` and its place.
 
-    ``entry`` is NULL where no order was found; ``as_row`` says that the refund was a row of the input, so that
-    its money is part of what came in. ``key`` is the column of an order that a second table names.
+    ``entry`` is NULL where no order was found; ``as_row`` says that the refund was a row of the input, so
+    that its money is part of what came in. ``key`` is the column of an order that a second table names.
     """
     table = f"{entries}_refunds"
     alive = "NOT is_refund AND (NOT is_duplicate OR is_old)"
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {table} AS SELECT own AS entry, day, amount, net, tax, shipping, false AS as_row, file, "
-        f"source_file, row FROM {given} WHERE own IS NOT NULL"
+    # A refund that a second table dates is the one that the order itself mentions.
+    told_twice = (
+        f"own IN (SELECT e.entry FROM {entries} e JOIN {given} m ON m.own IS NULL AND e.{key} = m.parent)"
     )
     connection.execute(
-        f"INSERT INTO {table} SELECT e.entry, m.day, m.amount, m.net, m.tax, m.shipping, true, m.file, m.source_file, m.row "
+        f"CREATE OR REPLACE TABLE {table} AS SELECT own AS entry, day, amount, net, tax, shipping, "
+        "false AS as_row, file, "
+        f"source_file, row FROM {given} WHERE own IS NOT NULL AND NOT ({told_twice})"
+    )
+    connection.execute(
+        f"INSERT INTO {table} SELECT e.entry, m.day, m.amount, m.net, m.tax, m.shipping, true, m.file, "
+        "m.source_file, m.row "
         f"FROM (SELECT * FROM {given} WHERE own IS NULL) m "
         f"LEFT JOIN (SELECT {key} AS key, entry FROM {entries} WHERE {key} IS NOT NULL AND {alive}) e "
         "ON e.key = m.parent"
@@ -109,7 +119,8 @@ def _attach_rows(connection: Any, entries: str, table: str, alive: str) -> None:
     rows, chosen = f"{table}_rows", f"{table}_chosen"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {rows} AS SELECT entry AS refund, nullif(parent_id, '0') AS parent, "
-        "customer_id, order_day, -total AS amount, -net AS net, -tax AS tax, -shipping AS shipping, file, source_file, row "
+        "customer_id, order_day, -total AS amount, -net AS net, -tax AS tax, -shipping AS shipping, "
+        "file, source_file, row "
         f"FROM {entries} WHERE is_refund AND NOT is_duplicate AND is_order AND total < 0"
     )
     connection.execute(
@@ -125,7 +136,8 @@ def _attach_rows(connection: Any, entries: str, table: str, alive: str) -> None:
     )
     # Several rows may have chosen one order; what is more than the order cost belongs to none.
     connection.execute(
-        f"INSERT INTO {table} SELECT CASE WHEN so_far <= total + {HALF_CENT} OR parent IS NOT NULL THEN entry END, "
+        f"INSERT INTO {table} SELECT CASE WHEN so_far <= total + {HALF_CENT} OR parent IS NOT NULL "
+        "THEN entry END, "
         "order_day, amount, net, tax, shipping, true, file, source_file, row FROM ("
         "SELECT r.*, c.entry, e.total, "
         "sum(r.amount) OVER (PARTITION BY c.entry ORDER BY r.amount DESC, r.refund) AS so_far "
@@ -137,14 +149,16 @@ def _attach_columns(connection: Any, entries: str, table: str, alive: str) -> No
     """What the order's own column says beyond the dated refunds; it has no date."""
     connection.execute(
         f"INSERT INTO {table} SELECT e.entry, CASE WHEN e.cancelled THEN e.cancel_day END, "
-        "e.refunded - coalesce(r.amount, 0), CASE WHEN r.amount IS NULL THEN e.refunded_net END, NULL, NULL, false, NULL, NULL, NULL "
+        "e.refunded - coalesce(r.amount, 0), CASE WHEN r.amount IS NULL THEN e.refunded_net END, NULL, "
+        "NULL, false, NULL, NULL, NULL "
         f"FROM (SELECT * FROM {entries} WHERE {alive}) e "
         f"LEFT JOIN (SELECT entry, sum(amount) AS amount FROM {table} GROUP BY entry) r "
         f"USING (entry) WHERE e.refunded - coalesce(r.amount, 0) > {HALF_CENT}"
     )
     # A status that says "refunded" without an amount is a refund of all.
     connection.execute(
-        f"INSERT INTO {table} SELECT entry, NULL, total, net, NULL, NULL, false, NULL, NULL, NULL FROM {entries} "
+        f"INSERT INTO {table} SELECT entry, NULL, total, net, NULL, NULL, false, NULL, NULL, NULL FROM "
+        f"{entries} "
         f"WHERE {alive} AND state = 'refunded' AND total > 0 AND entry NOT IN "
         f"(SELECT entry FROM {table} WHERE entry IS NOT NULL)"
     )

@@ -73,7 +73,8 @@ def settle(
     canonical = f"{name}_canonical"
     seen = f"(SELECT *, {crowds} AS is_crowd FROM ({with_refunds_sql(name, refunds)}))"
     connection.execute(
-        f"CREATE TABLE {canonical} AS SELECT * EXCLUDE ({', '.join(_DONE_WITH)}) FROM ({judged_sql(seen, **options)})"
+        f"CREATE TABLE {canonical} AS SELECT * EXCLUDE ({', '.join(_DONE_WITH)}) FROM "
+        f"({judged_sql(seen, **options)})"
     )
     _judge_refunds(connection, canonical, refunds)
     columns = _columns(connection, canonical, entries.extras, () if plain else FLAGS)
@@ -84,7 +85,10 @@ def settle(
     _rejects(connection, entries, canonical, refunds, rejects)
     reconciliation = _reconcile(connection, entries, canonical, orders, refunds, policy, notes)
     if not may_be_empty and not connection.execute(f"SELECT count(*) FROM {orders}").fetchall()[0][0]:
-        raise nothing_left(reconciliation.lines, platform.hints.get("identity"))
+        told = reconciliation.by_code()
+        raise nothing_left(
+            reconciliation.lines, platform.hints.get("total" if "missing_value" in told else "identity")
+        )
     for table in (refunds, name):
         connection.execute(f"DROP TABLE {table}")
     return Orders(
@@ -114,8 +118,10 @@ _CORE = {
 
 # What nobody asks for once an order is judged, e-mails and phones above all.
 _DONE_WITH = (
-    "email", "phone", "unique_id", "entity_id", "parent_id", "updated_at", "status_text", "has_cancel", "no_day",
-    "is_masked", "is_shared", "is_test", "is_crowd", "is_old", "is_forgotten", "pays_later", "tax_inside", "loaded",
+    "email", "phone", "unique_id", "entity_id", "parent_id", "updated_at", "status_text",
+    "has_cancel", "no_day",
+    "is_masked", "is_shared", "is_test", "is_crowd", "is_old", "is_forgotten", "pays_later",
+    "tax_inside", "loaded",
     "load", "digest", "seen_to", "refunded", "refunded_net", "row_back", "row_back_net", "row_back_tax",
     "row_back_shipping",
 )  # fmt: skip
@@ -139,7 +145,8 @@ def _judge_refunds(connection: Any, canonical: str, refunds: str) -> None:
         "WHEN bad_money THEN 'bad_value' WHEN total IS NULL THEN 'missing_value' "
         "WHEN r.found OR total = 0 THEN 'refund_netted' ELSE 'refund_unmatched' END "
         f"FROM (SELECT c.entry, coalesce(bool_or(x.entry IS NOT NULL), false) AS found FROM {canonical} c "
-        f"LEFT JOIN {refunds} x ON x.as_row AND x.file = c.file AND x.row = c.row WHERE c.is_refund GROUP BY 1) r "
+        f"LEFT JOIN {refunds} x ON x.as_row AND x.file = c.file AND x.row = c.row WHERE c.is_refund "
+        "GROUP BY 1) r "
         f"WHERE {canonical}.entry = r.entry AND is_order AND NOT is_blank"
     )
 
@@ -171,17 +178,20 @@ def _versions(
     dated = "cancelled AND (cancel_day IS NULL OR cancel_day <= known_from)"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {name}_then AS SELECT e.* EXCLUDE (entry, cancelled, is_duplicate), "
-        f"row_number() OVER () AS entry, e.entry AS of_entry, s.known_from, s.known_to, {dated} AS cancelled, "
+        f"row_number() OVER () AS entry, e.entry AS of_entry, s.known_from, s.known_to, {dated} AS "
+        "cancelled, "
         f"e.is_duplicate AND NOT e.is_old AS is_duplicate FROM {states} s JOIN {name} e USING (entry)"
     )
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {refunds}_then AS SELECT e.entry, r.day, r.amount, r.net, r.tax, r.shipping, r.as_row "
+        f"CREATE OR REPLACE TEMP TABLE {refunds}_then AS SELECT e.entry, r.day, r.amount, r.net, "
+        "r.tax, r.shipping, r.as_row "
         f"FROM {name}_then e JOIN {refunds} r ON r.entry = e.of_entry "
         "WHERE r.day IS NULL OR r.day <= e.known_from"
     )
     seen = f"(SELECT *, {crowds} AS is_crowd FROM ({with_refunds_sql(f'{name}_then', f'{refunds}_then')}))"
     connection.execute(
-        f"CREATE TABLE {versions} AS SELECT {picked}, known_from, known_to FROM ({judged_sql(seen, **options)}) "
+        f"CREATE TABLE {versions} AS SELECT {picked}, known_from, known_to FROM "
+        f"({judged_sql(seen, **options)}) "
         "WHERE code IS NULL AND NOT is_refund"
     )
     for table in (states, events, f"{name}_then", f"{refunds}_then"):
@@ -198,7 +208,8 @@ def _rejects(connection: Any, entries: Entries, canonical: str, refunds: str, ta
     connection.execute(
         f"INSERT INTO {table} SELECT DISTINCT source_file, row, 'refund_unmatched', "
         f"CAST(round(-amount, 2) AS VARCHAR) FROM {refunds} r WHERE as_row AND entry IS NULL "
-        f"AND NOT EXISTS (SELECT 1 FROM {canonical} c WHERE c.is_refund AND c.file = r.file AND c.row = r.row)"
+        f"AND NOT EXISTS (SELECT 1 FROM {canonical} c WHERE c.is_refund AND c.file = r.file AND c.row "
+        "= r.row)"
     )
     for label, broken in entries.broken:
         connection.execute(f"INSERT INTO {table} SELECT ?, row, code, NULL FROM {broken}", [label])
@@ -230,7 +241,8 @@ def _reconcile(
         "WHEN code = 'refund_netted' THEN 0 ELSE total END"
     )
     for file, code, rows, more, came, kept, total in connection.execute(
-        f"SELECT source_file, code, count(*), sum(lines - 1), {_exact('total')}, {_exact('value')}, {_exact(money)} "
+        f"SELECT source_file, code, count(*), sum(lines - 1), {_exact('total')}, {_exact('value')}, "
+        f"{_exact(money)} "
         f"FROM {canonical} GROUP BY ALL"
     ).fetchall():
         value_in[file] += came
@@ -247,9 +259,13 @@ def _reconcile(
         for part, amount in zip(parts, left, strict=True):
             lines.append(Line(file, part.removeprefix("left_"), 0, amount))
         lines.append(Line(file, "other", 0, total - kept - sum(left, Decimal(0))))
-    memo = f"as_row AND source_file IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {canonical} c WHERE c.is_refund AND c.file = r.file AND c.row = r.row)"
+    memo = (
+        f"as_row AND source_file IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {canonical} c "
+        "WHERE c.is_refund AND c.file = r.file AND c.row = r.row)"
+    )
     for file, found, rows, amount in connection.execute(
-        f"SELECT source_file, entry IS NOT NULL, count(*), {_exact('amount')} FROM (SELECT DISTINCT ON (file, row) * "
+        f"SELECT source_file, entry IS NOT NULL, count(*), {_exact('amount')} FROM (SELECT DISTINCT ON "
+        "(file, row) * "
         f"FROM {refunds} r WHERE {memo} ORDER BY file, row, entry) GROUP BY ALL"
     ).fetchall():
         value_in[file] -= amount
@@ -298,13 +314,15 @@ def _notes(connection: Any, canonical: str) -> list[str]:
     """What should be looked at: refunds without a date, orders far out, a history that starts mid-life."""
     notes = []
     undated, amount = connection.execute(
-        f"SELECT count(*), {_exact('CASE WHEN undated_back > 0 THEN undated_back ELSE total END')} FROM {canonical} "
+        f"SELECT count(*), {_exact('CASE WHEN undated_back > 0 THEN undated_back ELSE total END')} "
+        f"FROM {canonical} "
         "WHERE NOT is_refund AND NOT is_duplicate AND seen_from IS NULL AND (undated_back > 0 "
         "OR (cancelled AND cancel_day IS NULL))"
     ).fetchall()[0]
     if undated:
         notes.append(
-            f"{undated:,} orders carry refunds or cancellations without a date ({amount:,.2f}): a backtest sees "
+            f"{undated:,} orders carry refunds or cancellations without a date ({amount:,.2f}): a "
+            "backtest sees "
             "them earlier than the shop did. Dated refunds, or an order store with a load a month, mend that"
         )
     far, share = connection.execute(
@@ -314,7 +332,8 @@ def _notes(connection: Any, canonical: str) -> list[str]:
     ).fetchall()[0]
     if far and share > 0.02:
         notes.append(
-            f"{far:,} orders are more than five standard deviations above the mean and make {share:.1%} of the "
+            f"{far:,} orders are more than five standard deviations above the mean and make "
+            f"{share:.1%} of the "
             "value; they were kept"
         )
     return notes
