@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 FIXTURES = Path(__file__).parent / "orders" / "fixtures"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 # The guide of the synthetic shop is executed beside the tests of that shop.
-READING = [name for name in PAGES if name not in ("synthetic-shop.md", "order-store.md")]
+READING = [name for name in PAGES if name != "synthetic-shop.md"]
 EXPORTS = ("shopify-csv", "magento-grid", "magento-tables", "woocommerce-tables", "woocommerce-csv")
 SMALL_LOGS = {
     "log.csv": "customer_id,order_date,value\na,2024-01-31,10\nb,2024-02-01,20\na,2024-03-01,30\n",

@@ -50,25 +50,41 @@ def read_orders(
 
     Parameters
     ----------
-    source : path, glob, frame, or list of them
-        CSV, TSV, Parquet or JSON lines (text also as ``.gz``); pandas, polars or Arrow frames; the folder of
-        an order store, see :func:`forecast.add_orders`.
+    source : path, glob, frame, URL, or list of paths or frames
+        CSV, TSV, Parquet, JSON or JSON lines (text also as ``.gz``); pandas, polars or Arrow frames; the
+        folder of an order store, see :func:`forecast.add_orders`; an SQLAlchemy URL of a database.
     mapping : mapping of role to column name, optional
         Roles are ``customer_id``, ``order_date``, ``value``, ``order_id``, ``currency`` and ``items``. Roles
-        that are left out are found by their headers; ``None`` says that there is no such column.
-    dialect : {"auto", "generic"}
-        Kind of export.
+        that are left out are found by their headers; ``None`` says that there is no such column. For a
+        platform's export also its fields (``total``, ``email``, ``cost``, ``channel``, ...); ``value`` in it
+        asks for the generic reader.
+    dialect : str
+        ``"auto"`` is told by the header; ``"generic"``; a platform such as ``"shopify"``, ``"magento"`` or
+        ``"woocommerce"``, or one kind of its exports such as ``"shopify-csv"``.
     timezone : str, optional
         The shop's zone, for example ``"Europe/Amsterdam"``. Needed as soon as a stamp carries a time of day:
         stamps without offset are wall time of the shop, those with one are converted.
     currency : str, optional
         Three-letter code. A currency column must agree with it.
-    value_policy : {"value"}, optional
-        What the money means; the generic reader takes the value column as it is.
+    value_policy : {"net_sales", "gross_sales", "total_sales", "contribution", "value"}, optional
+        What an order is worth. Platforms give ``net_sales`` where their columns carry it, else
+        ``total_sales``; the generic reader takes the value column as it is (``value``).
     zero_value : {"keep", "drop"}, optional
-        Whether orders of value 0 count as purchases (they do unless told otherwise).
+        Whether orders of value 0 count as purchases: dropped for platforms, kept in a generic log.
     date_format : str, optional
         A strptime pattern such as ``"%d/%m/%Y"``, or ``"epoch_s"``, ``"epoch_ms"``, ``"excel"``.
+    rates : mapping of currency to rate, or path of a CSV with ``currency,rate``, optional
+        What one unit of each currency is worth; the one with rate 1 is converted to.
+    exclude : sequence of str
+        Kinds of orders to leave out: ``marketplace``, ``wholesale``, ``employee``, ``subscription``.
+    statuses : mapping of label to meaning, optional
+        What statuses of your own mean: ``completed, pending, cancelled, refunded`` or ``test``.
+    hash_ids : path, optional
+        File of a salt; e-mails and phones (all ids of a generic log) are replaced by pseudonyms.
+    query : str, optional
+        One SELECT, with a database's URL.
+    progress : callable, optional
+        Called as ``progress(what, done, total)`` while a large source is read.
     duckdb_config : mapping, optional
         Settings of the database that does the work, for example ``{"memory_limit": "4GB", "threads": 2}``.
 
