@@ -133,10 +133,14 @@ def read_orders(
             zero_value=zero_value, rates=rates, statuses=statuses, salt=salt,
         )  # fmt: skip
     else:
+        if progress is not None:
+            progress("putting orders together", 0, 0)
         entries = opened.entries(
             mapping=mapping, date_format=date_format, currency=currency, rates=rates, statuses=statuses,
             salt=salt
         )  # fmt: skip
+        if progress is not None:
+            progress("accounting for every row", 0, 0)
         orders = settle(
             opened.connection, entries, timezone=opened.timezone, value_policy=value_policy,
             zero_value=zero_value, exclude=left_out, paths=opened.paths,
