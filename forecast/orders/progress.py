@@ -14,7 +14,7 @@ _EVERY = 0.25
 @contextmanager
 def watched(connection: Any, progress: Progress | None, what: str) -> Iterator[None]:
     """Call ``progress(what, done, 100)`` now and then while the block runs; nothing without ``progress``."""
-    if progress is None:
+    if progress is None or not hasattr(connection, "query_progress"):  # older databases cannot be asked
         yield
         return
     # Progress is only counted while a bar is enabled; printing it is left to the caller.
