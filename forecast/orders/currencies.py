@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,61 @@ def check_currency(currency: Any) -> str | None:
             f"currency is {currency!r}", advice="Give the three-letter code, for example EUR."
         )
     return currency.strip().upper()
+
+
+def one_currency(
+    counted: Sequence[tuple[str | None, int]],
+    currency: str | None,
+    *,
+    unit: str,
+    header: str,
+    notes: list[str],
+    convert: str,
+    several: str,
+) -> str | None:
+    """The currency that all amounts are in: the one found, else the one that was said.
+
+    Parameters
+    ----------
+    counted : sequence of (code or None, rows)
+    currency : str, optional
+        As said by the user, already checked.
+    unit, header : str
+        What is counted, and the column's own name, for messages.
+    notes : list of str
+        Gets a note where some name no currency.
+    convert, several : str
+        Advice where the currency is another one, and where there are several.
+
+    Raises
+    ------
+    InputError
+        When there are several, or another than was said.
+
+    Examples
+    --------
+    >>> one_currency([("EUR", 3)], None, unit="rows", header="cur", notes=[], convert="", several="")
+    'EUR'
+    """
+    found = [(str(code)[:12], rows) for code, rows in counted if code is not None]
+    blank = sum(rows for code, rows in counted if code is None)
+    where = f"column {header!r}"
+    if len(found) > 1:
+        raise InputError(
+            f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} {unit}" for code, rows in found),
+            where=where,
+            advice=f"Amounts of several currencies are never added: {several}",
+        )
+    if found and currency is not None and found[0][0] != currency:
+        raise InputError(
+            f"the currency is {found[0][0]}, not {currency}",
+            where=where,
+            count=found[0][1],
+            advice=f"Leave currency (--currency) out, or {convert}",
+        )
+    if found and blank:
+        notes.append(f"{blank:,} {unit} name no currency and were taken as {found[0][0]}")
+    return found[0][0] if found else currency
 
 
 def read_rates(rates: Any) -> dict[str, float] | None:

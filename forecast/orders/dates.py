@@ -7,6 +7,7 @@ when, whose midnight) is asked for instead of guessed.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,7 @@ _WORDS = {
 }
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|REAL|DECIMAL.*)")
 _MOST_SHAPES = 5000
+FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -350,6 +352,18 @@ def _wall_time(
             "(timezone='Europe/Amsterdam'), or 'UTC' if that is meant.",
         )
     return plain, "whole days"
+
+
+def is_implausible(day: str) -> str:
+    """Condition of a day that no order can be of: before 1990, or after tomorrow.
+
+    Examples
+    --------
+    >>> is_implausible("d").split(" OR ")[0]
+    "d < DATE '1990-01-01'"
+    """
+    last = dt.date.today() + dt.timedelta(days=1)
+    return f"{day} < DATE '{FIRST_PLAUSIBLE_DAY}' OR {day} > DATE '{last}'"
 
 
 def check_timezone(connection: Any, timezone: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,8 +11,8 @@ from typing import Any
 from forecast.errors import InputError
 from forecast.orders.cells import ValueReading, exact, read_ids, read_values
 from forecast.orders.codes import USED
-from forecast.orders.currencies import check_currency
-from forecast.orders.dates import DayReading, bad_date_error, read_days
+from forecast.orders.currencies import check_currency, one_currency
+from forecast.orders.dates import DayReading, bad_date_error, is_implausible, read_days
 from forecast.orders.dialect import GENERIC, choose_value_policy, choose_zero
 from forecast.orders.handle import Orders
 from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
@@ -23,7 +22,6 @@ from forecast.orders.sources import Source, refuse_no_records
 from forecast.orders.sql import ident, text
 from forecast.orders.staging import Staging, stage
 
-FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
 # Columns of a log that would bring back whom a pseudonym hides.
 _PERSONAL = ("mail", "phone", "name", "address", "street", "zip", "postcode", "postal", "birth", "ip")
 _numbers = itertools.count(1)
@@ -99,25 +97,16 @@ def _one_currency(connection: Any, staging: Staging, currency: str | None, notes
         f"SELECT nullif(upper(CAST({ident('r:currency')} AS VARCHAR)), '') AS c, count(*) "
         f"FROM {staging.view} WHERE NOT is_blank GROUP BY c ORDER BY 2 DESC, 1 LIMIT 20"
     ).fetchall()
-    found = [(code[:12], rows) for code, rows in counted if code is not None]
-    blank = sum(rows for code, rows in counted if code is None)
-    if len(found) > 1:
-        raise InputError(
-            f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} rows" for code, rows in found),
-            where=f"column {header!r}",
-            advice="Amounts of several currencies are never added: read one currency at a time, "
-            "or map a converted column to value and currency to nothing (--map currency= or None).",
-        )
-    if found and currency is not None and found[0][0] != currency:
-        raise InputError(
-            f"the currency is {found[0][0]}, not {currency}",
-            where=f"column {header!r}",
-            count=found[0][1],
-            advice="Leave currency (--currency) out, or convert the amounts first.",
-        )
-    if found and blank:
-        notes.append(f"{blank:,} rows name no currency and were taken as {found[0][0]}")
-    return found[0][0] if found else currency
+    return one_currency(
+        counted,
+        currency,
+        unit="rows",
+        header=header,
+        notes=notes,
+        convert="convert the amounts first.",
+        several="read one currency at a time, or map a converted column to value and currency to nothing "
+        "(--map currency= or None).",
+    )
 
 
 def _judge(
@@ -175,13 +164,12 @@ def _judge(
 
 
 def _code(has_value: bool, zero_value: str) -> str:
-    last = dt.date.today() + dt.timedelta(days=1)
     arms = [
         ("is_blank", "blank_row"),
         ("customer_id IS NULL", "missing_customer_id"),
         ("no_day", "missing_date"),
         ("order_day IS NULL", "bad_date"),
-        (f"order_day < DATE '{FIRST_PLAUSIBLE_DAY}' OR order_day > DATE '{last}'", "implausible_date"),
+        (is_implausible("order_day"), "implausible_date"),
     ]
     if has_value:
         arms += [

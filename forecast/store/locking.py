@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,10 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _take(stream: Any) -> None:
-    if os.name == "nt":  # pragma: no cover - only there
+    if sys.platform == "win32":  # pragma: no cover - only there
         import msvcrt
 
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
         return
     import fcntl
 

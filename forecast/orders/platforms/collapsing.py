@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from forecast.errors import ArgumentError, InputError
-from forecast.orders.cells import is_nested, read_values
+from forecast.orders.cells import exact, is_nested, read_values
 from forecast.orders.columns import listed, normalise
 from forecast.orders.dialects.platform import MONEY, NUMBERS, Platform, Table
 from forecast.orders.sources import Source
 from forecast.orders.sql import ident, text, trimmed
-
-# Money computed while lines are put together is exact, whatever the order of rows.
-_EXACT = "DECIMAL(38, 6)"
 
 
 @dataclass
@@ -232,7 +229,7 @@ def _group(
 ) -> None:
     """Orders and their first rows; ``filled`` tells which fields any row of the order has."""
     sums = "".join(
-        f", CAST(sum(CAST({expression} AS {_EXACT})) AS DOUBLE) AS {ident('sum:' + field)}"
+        f", CAST(sum({exact(expression)}) AS DOUBLE) AS {ident('sum:' + field)}"
         for field, expression in numbers.items()
     )
     several = "min(unique_id) <> max(unique_id)" if split else "false"

@@ -11,7 +11,7 @@ from typing import Any
 from forecast.errors import ArgumentError, InputError
 from forecast.orders.cells import read_ids, read_values
 from forecast.orders.columns import extra_names
-from forecast.orders.currencies import check_currency
+from forecast.orders.currencies import check_currency, one_currency
 from forecast.orders.dialects import Look, table_of
 from forecast.orders.dialects.platform import ATTRIBUTES, MONEY, NUMBERS, Join, Platform
 from forecast.orders.platforms.collapsing import Cells, check_fields, collapse, gather
@@ -291,21 +291,14 @@ def _currency(
             f"amounts converted to {base} by the rates given: " + ", ".join(f"{c} {n:,}" for c, n in found)
         )
         return base, rates_table(connection, rates, f"{table}_rates")
-    if len(found) > 1:
-        raise InputError(
-            f"{len(found)} currencies: " + ", ".join(f"{code} {rows:,} orders" for code, rows in found),
-            where=f"column {header!r}",
-            advice="Amounts of several currencies are never added: give rates (--rates rates.csv with "
-            "the columns "
-            "currency and rate), or read one currency at a time.",
-        )
-    if found and currency is not None and found[0][0] != currency:
-        raise InputError(
-            f"the currency is {found[0][0]}, not {currency}",
-            where=f"column {header!r}",
-            count=found[0][1],
-            advice="Leave currency (--currency) out, or give rates to convert.",
-        )
-    if found and blank:
-        notes.append(f"{blank:,} orders name no currency and were taken as {found[0][0]}")
-    return (found[0][0] if found else currency), None
+    one = one_currency(
+        counted,
+        currency,
+        unit="orders",
+        header=header,
+        notes=notes,
+        convert="give rates to convert.",
+        several="give rates (--rates rates.csv with the columns currency and rate), or read one currency at "
+        "a time.",
+    )
+    return one, None

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forecast.errors import ArgumentError
+from forecast.orders.dates import is_implausible
 from forecast.orders.dialects.platform import FLAGS, Platform
 from forecast.orders.platforms.identities import MOST_OF_AN_ACCOUNT, MOST_ORDERS_A_DAY
 from forecast.orders.platforms.refunds import HALF_CENT
 from forecast.orders.sql import text
 
-FIRST_PLAUSIBLE_DAY = dt.date(1990, 1, 1)
 # A pending order that is older than this was paid some other way, or nobody cleans up.
 PENDING_DAYS = 14
 EXCLUDABLE = {flag.removeprefix("is_"): flag for flag in FLAGS if flag != "is_guest"}
@@ -143,7 +143,6 @@ def judged_sql(
     ``entries`` has the refunds as ``back`` and ``back_net`` (in all) and ``row_back``, ``row_back_net``
     (those that were rows of the input), and whether it is ``cancelled``.
     """
-    last = dt.date.today() + dt.timedelta(days=1)
     full = f"(total > {HALF_CENT} AND back >= total - {HALF_CENT})"
     old = "false"
     if last_day is not None:
@@ -159,7 +158,7 @@ def judged_sql(
         (f"state = 'pending' AND NOT pays_later AND NOT coalesce({old}, false)", "pending"),
         ("no_day", "missing_date"),
         ("order_day IS NULL", "bad_date"),
-        (f"order_day < DATE '{FIRST_PLAUSIBLE_DAY}' OR order_day > DATE '{last}'", "implausible_date"),
+        (is_implausible("order_day"), "implausible_date"),
         ("bad_money", "bad_value"),
         ("total IS NULL", "missing_value"),
         ("total < 0", "negative_value"),

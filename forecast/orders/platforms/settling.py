@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from forecast.orders.cells import exact
 from forecast.orders.codes import SALES, USED
 from forecast.orders.dialect import choose_zero
 from forecast.orders.dialects.platform import ATTRIBUTES, FLAGS
@@ -25,7 +26,7 @@ from forecast.orders.platforms.judging import (
 )  # fmt: skip
 from forecast.orders.platforms.refunds import attach_refunds
 from forecast.orders.reconciliation import Line, Reconciliation, nothing_left, together
-from forecast.orders.sql import MONEY, ident
+from forecast.orders.sql import ident
 
 
 def settle(
@@ -218,7 +219,7 @@ def _rejects(connection: Any, entries: Entries, canonical: str, refunds: str, ta
 
 
 def _exact(column: str) -> str:
-    return f"coalesce(sum(CAST({column} AS {MONEY})), 0)"
+    return f"coalesce(sum({exact(column)}), 0)"
 
 
 def _reconcile(

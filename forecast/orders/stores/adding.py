@@ -263,7 +263,7 @@ def _told(orders: Orders, entries: Entries, known: dict[str, int], load: Load) -
         load, rows_in=dict(entries.rows_in), merged=[list(part) for part in entries.merged if part[2]],
         left=[[line.file, line.code, line.rows, str(line.value)] for line in entries.left],
         codes={code: {"rows": rows, "value": str(value)} for code, (rows, value) in codes},
-        **known,  # type: ignore[arg-type]
+        orders=known["orders"], new=known["new"], changed=known["changed"], unchanged=known["unchanged"],
         used=orders.n_orders,
         first_day=None if span[0] is None else span[0].isoformat(),
         last_day=None if span[1] is None else span[1].isoformat(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from forecast.errors import ArgumentError
+from forecast.errors import ArgumentError, ForecastError
 from forecast.orders.currencies import check_currency
 from forecast.orders.dialects import PLATFORMS
 from forecast.orders.dialects.platform import Platform
@@ -100,7 +100,7 @@ def read_store(
                 store = read_record(path)
                 entries = union(connection, store)
                 break
-            except Exception:
+            except (ForecastError, OSError, duckdb.Error):
                 # Another process may have replaced the loads between the record and their files.
                 if attempt == 3 or read_record(path, verify=False).checksum == store.checksum:
                     raise
