@@ -6,10 +6,12 @@ Blocks of ``sh`` have to succeed. Blocks of ``console`` show a command and lines
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -139,10 +141,17 @@ def test_the_index_names_every_page() -> None:
     assert all(f"({page})" in index for page in PAGES if page != "README.md")
 
 
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Every option of the command and, for `orders add` as well, of the commands inside it."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from _options(inner)
+
+
 def test_pages_promise_only_options_that_exist() -> None:
-    top = build_parser()
-    parsers = [top, *top._subparsers._group_actions[0].choices.values()]
-    known = {option for parser in parsers for action in parser._actions for option in action.option_strings}
+    known = set(_options(build_parser()))
     for page in READING:
         text = (DOCS / page).read_text("utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known, page
