@@ -88,13 +88,15 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
 
         return demo(out=o.out, seed=o.seed, progress=progress)
     if o.command == "models":
+        from forecast import shelving
+
         if o.action == "show":
-            return pipeline.models_show(o.reference, o.models)
+            return shelving.models_show(o.reference, o.models)
         if o.action == "verify":
-            return pipeline.models_verify(o.reference, o.models)
+            return shelving.models_verify(o.reference, o.models)
         if o.action == "alias":
-            return pipeline.models_alias(o.reference, o.alias, o.models)
-        return pipeline.models_list(o.models)
+            return shelving.models_alias(o.reference, o.alias, o.models)
+        return shelving.models_list(o.models)
     if o.command == "orders":
         from forecast import keeping
 

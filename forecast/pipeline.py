@@ -35,7 +35,6 @@ from forecast.predict import portfolio_totals, score_table
 from forecast.reports.terminal import (
     board_lines,
     history_lines,
-    model_lines,
     observed_payback_lines,
     parameter_lines,
     portfolio_lines,
@@ -51,13 +50,7 @@ from forecast.reports.writing import (
     write_scores,
     write_scores_page,
 )
-from forecast.store.artifacts import (
-    list_artifacts,
-    load_artifact,
-    parse_reference,
-    set_alias,
-    verify_artifact,
-)
+from forecast.store.artifacts import parse_reference
 from forecast.store.guarding import output_folder, protect
 from forecast.store.writing import write_table, write_text
 from forecast.summary import purchase_histories
@@ -366,40 +359,3 @@ def backtest(
     lines.append(f"Wrote {folder}/{', '.join(BACKTEST_FILES)}")
     data = {"summary": found.summary().to_dict("records"), "notes": notes, "out": str(folder)}
     return Outcome(data, lines)
-
-
-def models_list(models: Any = "models") -> Outcome:
-    """All saved models and versions."""
-    rows = list_artifacts(models)
-    lines = model_lines(rows)
-    bad = [f"{row['name']}@{row['version']}" for row in rows if row.get("problem")]
-    problem = None
-    if bad:
-        problem = f"damaged models: {', '.join(bad)}, in {models}. Restore them from a backup, or fit again."
-    return Outcome({"models": rows}, lines or [f"No models in {models}"], problem)
-
-
-def models_show(reference: str, models: Any = "models") -> Outcome:
-    """A model's card."""
-    artifact = load_artifact(models, reference)
-    return Outcome(
-        {"name": artifact.name, "version": artifact.version, **artifact.payload}, artifact.card.splitlines()
-    )
-
-
-def models_verify(reference: str, models: Any = "models") -> Outcome:
-    """Check every byte of a saved model against its checksums."""
-    artifact = verify_artifact(models, reference)
-    return Outcome(
-        {"name": artifact.name, "version": artifact.version, "verified": True},
-        [f"{artifact.name}@{artifact.version} is whole"],
-    )
-
-
-def models_alias(reference: str, alias: str, models: Any = "models") -> Outcome:
-    """Give a version a name, such as champion."""
-    saved = set_alias(models, reference, alias)
-    return Outcome(
-        {"name": saved.name, "version": saved.version, "alias": alias},
-        [f"{saved.name}@{alias} is now version {saved.version}"],
-    )

@@ -25,7 +25,7 @@ FLOORS = [
     {"training", "issuing", "reports", "estimators", "interop", "datasets", "synthetic"},
     {"comparing"},
     {"pipeline"},
-    {"demonstration", "reviewing", "keeping", "acquiring", "publishing"},
+    {"demonstration", "reviewing", "keeping", "acquiring", "publishing", "shelving"},
     {"cli"},
     {"__main__"},
 ]
