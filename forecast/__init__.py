@@ -21,6 +21,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "read_orders": "forecast.orders",
+    "read_histories": "forecast.receiving",
+    "GivenHistories": "forecast.summary",
     "Orders": "forecast.orders",
     "add_orders": "forecast.orders.stores.adding",
     "list_orders": "forecast.orders.stores.listing",
@@ -78,6 +80,7 @@ __all__ = [
     "FitError",
     "ForecastError",
     "GammaGamma",
+    "GivenHistories",
     "Histories",
     "History",
     "InputError",
@@ -107,6 +110,7 @@ __all__ = [
     "load",
     "prior_predictive",
     "purchase_histories",
+    "read_histories",
     "read_orders",
     "set_alias",
     "sufficiency",
@@ -136,10 +140,11 @@ if TYPE_CHECKING:
     from forecast.orders.sufficiency import sufficiency
     from forecast.predict.whatif import Scenario
     from forecast.publishing import to_html
+    from forecast.receiving import read_histories
     from forecast.record import drift, track_record
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.store.ledger import Issue
-    from forecast.summary import Histories, purchase_histories
+    from forecast.summary import GivenHistories, Histories, purchase_histories
     from forecast.synthetic import SyntheticShop, synthetic_shop
     from forecast.training import fit
 

@@ -19,7 +19,7 @@ from forecast.reports.writing import is_page, write_newcomers_page
 from forecast.store.guarding import protect
 from forecast.store.references import parse_reference
 from forecast.store.writing import write_table
-from forecast.summary import purchase_histories
+from forecast.summary import histories_of
 
 
 def what_if(
@@ -42,7 +42,7 @@ def what_if(
     horizon : int or str
     level : float or sequence of float
         Percent.
-    orders : Orders, optional
+    orders : Orders or GivenHistories, optional
         For a line of the known customers too, as of ``as_of``.
     as_of : date or ISO string, optional
         The latest order day by default; without orders the model's.
@@ -75,7 +75,7 @@ def what_if(
     frame, day = None, model.as_of
     if orders is not None:
         model.check(orders)
-        histories = purchase_histories(orders, as_of, model.columns())
+        histories = histories_of(orders, as_of, model.columns())
         frame, day = histories.to_frame(), histories.as_of
     return what_if_table(
         model.clv, model.provenance.get("first_orders"), list(scenarios), as_of=day,

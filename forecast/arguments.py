@@ -6,15 +6,63 @@ import argparse
 from typing import Any
 
 
-def _add_orders(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "orders", nargs="+", metavar="ORDERS",
+def _add_orders(parser: argparse.ArgumentParser, histories: bool = False) -> None:
+    orders = parser.add_argument(
+        "orders", nargs="+", metavar="ORDERS", default=[],
         help="CSV, TSV, Parquet, JSON or JSONL files, globs, an order store, or a database URL",
     )  # fmt: skip
+    if histories:
+        orders.required = False  # as "*" it would not be found behind an option
+        _add_histories(parser)
     group = parser.add_argument_group("reading orders")
     _add_reading(group)
     _add_judging(group)
     _add_as_of(group)
+
+
+def _add_histories(parser: argparse.ArgumentParser) -> None:
+    """What can be given in place of orders."""
+    group = parser.add_argument_group("histories in place of ORDERS")
+    group.add_argument(
+        "--histories", action="append", default=[], metavar="FILE",
+        help="customer_id, frequency, recency, T and the like, one row a customer; takes --as-of and "
+        "--currency of the options below; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--daily", action="append", default=[], metavar="FILE",
+        help="with --histories: their repeat purchases by day (day, repeat_purchases), for a season",
+    )  # fmt: skip
+    parser.set_defaults(usage=parser)
+
+
+_OF_ORDERS: dict[str, Any] = {
+    "dialect": "auto", "query": None, "map": [], "timezone": None, "date_format": None, "rates": None,
+    "status": [], "hash_ids": None, "value_policy": None, "zero_value": None, "exclude": "marketplace",
+    "max_rejected": None,
+}  # fmt: skip
+
+
+def wrong_sources(options: argparse.Namespace) -> str | None:
+    """What is wrong with the sources of a command that takes orders or histories; None if nothing is.
+
+    Examples
+    --------
+    >>> wrong_sources(build_parser().parse_args(["fit", "--name", "shop"]))
+    'ORDERS or --histories is needed'
+    """
+    if not hasattr(options, "histories"):
+        return None
+    if not options.orders and not options.histories:
+        return "ORDERS or --histories is needed"
+    if options.orders and options.histories:
+        return "ORDERS and --histories are given: one of them is enough"
+    if options.daily and not options.histories:
+        return "--daily goes with --histories"
+    if not options.histories:
+        return None
+    given = [name for name, usual in _OF_ORDERS.items() if getattr(options, name) != usual]
+    flags = ", ".join("--" + name.replace("_", "-") for name in given)
+    return f"with --histories there are no orders to read: {flags}" if given else None
 
 
 def _add_reading(group: Any) -> None:
@@ -145,13 +193,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_output(history)
 
     fit = command("fit", "Fit a model and save it.", "forecast fit orders.csv --name shop --as-of 2026-09-30")
-    _add_orders(fit)
+    _add_orders(fit, histories=True)
     fit.add_argument("--name", required=True, help="name of the model")
     fit.add_argument(
         "--purchases",
-        default="auto",
         metavar="MODEL",
-        help="auto, nbd, bg-nbd, mbg-nbd, pareto-nbd, bg-cnbd-K or mbg-cnbd-K (default: auto)",
+        help="auto, nbd, bg-nbd, mbg-nbd, pareto-nbd, bg-cnbd-K or mbg-cnbd-K (default: auto; with "
+        "--histories bg-nbd)",
     )
     fit.add_argument(
         "--seasonal", choices=["auto", "yes", "no"], help="a seasonal clock (default: auto; no with a MODEL)"
@@ -181,7 +229,7 @@ def build_parser() -> argparse.ArgumentParser:
         "score", "Forecast every customer with a saved model.",
         "forecast score orders.csv --model shop --horizon 365 --out scores.parquet",
     )  # fmt: skip
-    _add_orders(score)
+    _add_orders(score, histories=True)
     score.add_argument("--model", required=True, metavar="NAME[@VERSION]", help="a saved model")
     score.add_argument("--horizon", default="365", help="days (365) or quarters (4Q) (default: 365)")
     score.add_argument("--level", default="80,95", help="interval levels in percent (default: 80,95)")

@@ -38,10 +38,12 @@ def model_card(model: Any, name: str) -> str:
         Markdown.
     """
     p = model.provenance
+    untold = "not told by histories" if p["dialect"] == "histories" else None
+    orders = "purchases, given as histories," if untold else "orders"
     lines = [
         f"# {name}: {model.title}",
         "",
-        f"Fitted by {METHODS[model.purchases.method]} on {p['customers']:,} customers with orders from "
+        f"Fitted by {METHODS[model.purchases.method]} on {p['customers']:,} customers with {orders} from "
         f"{p['first_day']} to {p['as_of']} (inclusive).",
         "",
         f"**Verdict.** {model.verdict}.",
@@ -60,9 +62,11 @@ def model_card(model: Any, name: str) -> str:
     lines += _cut_offs(model)
     lines += ["", "## Definitions", "", *_definitions(model), "", "## Data", ""]
     lines += [
-        f"- {key}: {p[key]}" for key in ("currency", "timezone", "value_policy", "zero_value", "dialect")
+        f"- {key}: {untold if p[key] is None else p[key]}"
+        for key in ("currency", "timezone", "value_policy", "zero_value", "dialect")
     ]
-    lines += [f"- fingerprint of the purchases: `{p['fingerprint']}`", ""]
+    what = "histories" if untold else "purchases"
+    lines += [f"- fingerprint of the {what}: `{p['fingerprint']}`", ""]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from forecast.arguments import build_parser
+from forecast.arguments import build_parser, wrong_sources
 from forecast.errors import ForecastError
 
 
@@ -49,6 +49,12 @@ def _statuses(pairs: list[str]) -> dict[str, str] | None:
 def _read(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None = None) -> Any:
     from forecast import pipeline
 
+    if getattr(options, "histories", []):
+        from forecast.receiving import read_histories
+
+        return read_histories(
+            options.histories, options.as_of, currency=options.currency, daily=options.daily or None
+        )
     return pipeline.read(
         _source(options),
         max_rejected=options.max_rejected,
@@ -114,7 +120,7 @@ def _run(options: argparse.Namespace, progress: Callable[[str, int, int], None] 
             what_if_texts=o.what_if, fiscal_year_start=o.fiscal_year_start,
         )  # fmt: skip
     if progress is not None:
-        progress("reading orders", 0, 0)
+        progress("reading histories" if getattr(o, "histories", []) else "reading orders", 0, 0)
     orders = _read(o, progress)
     if o.command == "check":
         return pipeline.check(orders, as_of=o.as_of, rejects=o.rejects, out=o.out)
@@ -214,6 +220,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = build_parser()
     options = parser.parse_args(argv)
+    if (wrong := wrong_sources(options)) is not None:
+        options.usage.error(wrong)
     if options.version:
         from forecast import __version__
 

@@ -28,7 +28,8 @@ from forecast.predict.windows import simulate_windows
 from forecast.store.ledger import Issue, list_issues, refuse_twice, write_issue
 from forecast.summary import purchase_histories, purchases_in
 from forecast.summary.first_orders import FirstOrders, describe_first_orders
-from forecast.summary.histories import DERIVED
+from forecast.summary.histories import check_orders
+from forecast.summary.table import DERIVED
 from forecast.totals import combinations, of_period, total_lines, with_newcomers
 
 POLICY = ("currency", "timezone", "value_policy", "zero_value", "dialect")
@@ -120,6 +121,7 @@ def issue(
         raise ArgumentError(
             f"{by} has lines already: those of scope cohort", advice="Choose a column of the orders."
         )
+    check_orders(orders)
     model.check(orders)
     levels, seed = check_levels(level), check_seed(seed)
     histories = purchase_histories(orders, as_of, model.columns((by,) if by else ()))

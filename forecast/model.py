@@ -20,8 +20,8 @@ from forecast.predict.payload import from_payload, to_payload
 from forecast.predict.planning import priced_newcomers
 from forecast.store import artifacts
 from forecast.store.artifacts import load_artifact, save_artifact, split_path
-from forecast.summary import purchase_histories
-from forecast.summary.histories import check_orders
+from forecast.summary import histories_of
+from forecast.summary.given import HISTORIES, GivenHistories, check_source
 
 _MUST_MATCH = ("currency", "value_policy", "zero_value")
 
@@ -141,19 +141,21 @@ class Model:
         return effect_table([self.purchases, self.spend])
 
     def check(self, orders: Any) -> None:
-        """Refuse orders of another currency or value policy than the model's.
+        """Refuse orders of another currency or value policy; of histories the currency alone is told.
 
         Raises
         ------
         ArgumentError
         """
-        check_orders(orders)
-        for name in _MUST_MATCH:
+        check_source(orders)
+        what = "histories" if isinstance(orders, GivenHistories) else "orders"
+        told = HISTORIES not in (self.provenance["dialect"], orders.dialect)
+        for name in _MUST_MATCH if told else ("currency",):
             own, other = self.provenance[name], getattr(orders, name)
             if own != other:
                 raise ArgumentError(
-                    f"the model was fitted with {name} {own!r}, these orders have {other!r}",
-                    advice=f"Read the orders with {name}={own!r}, or fit a model on them.",
+                    f"the model was fitted with {name} {own!r}, these {what} have {other!r}",
+                    advice=f"Read the {what} with {name}={own!r}, or fit a model on them.",
                 )
 
     def score(
@@ -167,18 +169,18 @@ class Model:
         discount_rate: float = 0.0,
         by: Any = (),
     ) -> pd.DataFrame:
-        """Forecast every customer of an order log.
+        """Forecast every customer of an order log, or of given histories.
 
         Parameters
         ----------
-        orders : Orders
+        orders : Orders or GivenHistories
             Of the customers to score; they need not be those the model was fitted on.
         horizon : int or str
             Days, or quarters such as ``"4Q"``.
         level : float or sequence of float
             Percent.
         as_of : date or ISO string, optional
-            The latest order day by default.
+            The latest order day by default; histories have their own.
         margin, discount_rate : float
             Shares; the rate is annual.
         by : str or sequence of str
@@ -207,18 +209,11 @@ class Model:
         """
         self.check(orders)
         kept = (by,) if isinstance(by, str) else tuple(by or ())
-        histories = purchase_histories(orders, as_of, self.columns(kept))
+        histories = histories_of(orders, as_of, self.columns(kept))
         days = horizon_days(horizon, histories.as_of)
         frame = histories.to_frame()
-        table = score_table(
-            self.clv,
-            frame,
-            as_of=histories.as_of,
-            days=days,
-            levels=level,
-            margin=margin,
-            discount_rate=discount_rate,
-        )
+        options: dict[str, Any] = {"levels": level, "margin": margin, "discount_rate": discount_rate}
+        table = score_table(self.clv, frame, as_of=histories.as_of, days=days, **options)
         return table.assign(**{name: frame[name] for name in kept})
 
     def portfolio(
@@ -248,7 +243,7 @@ class Model:
             As in :meth:`score`.
         """
         self.check(orders)
-        histories = purchase_histories(orders, as_of, self.columns((by,) if by else ()))
+        histories = histories_of(orders, as_of, self.columns((by,) if by else ()))
         return portfolio_totals(
             self.clv,
             histories.to_frame(),

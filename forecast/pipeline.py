@@ -53,7 +53,7 @@ from forecast.reports.writing import (
 from forecast.store.artifacts import parse_reference
 from forecast.store.guarding import output_folder, protect
 from forecast.store.writing import write_table, write_text
-from forecast.summary import purchase_histories
+from forecast.summary import GivenHistories, histories_of
 from forecast.training import fit as fit_model
 
 Progress = Callable[[str, int, int], None]
@@ -94,8 +94,17 @@ def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> O
     return orders
 
 
-def facts(orders: Orders) -> dict[str, Any]:
-    """What every output says of the orders behind it."""
+def facts(orders: Orders | GivenHistories) -> dict[str, Any]:
+    """What every output says of the orders or histories behind it."""
+    if isinstance(orders, GivenHistories):
+        return {
+            "customers": len(orders),
+            "first_day": orders.first_day,
+            "last_day": orders.last_day,
+            "currency": orders.currency,
+            "dialect": orders.dialect,
+            "fingerprint": orders.fingerprint,
+        }
     return {
         "orders": len(orders),
         "customers": orders.customers,
@@ -109,6 +118,11 @@ def facts(orders: Orders) -> dict[str, Any]:
         "mapping": orders.mapping,
         "fingerprint": orders.fingerprint,
     }
+
+
+def _notes(orders: Orders | GivenHistories, as_of: Any) -> list[str]:
+    """What was noticed: of orders a silence before ``as_of``, of histories also how they were read."""
+    return list(orders.notes) if isinstance(orders, GivenHistories) else silence_notes(orders, as_of)
 
 
 def noted(notes: list[str]) -> list[str]:
@@ -182,12 +196,12 @@ def history(
 
 
 def fit(
-    orders: Orders,
+    orders: Orders | GivenHistories,
     name: str,
     *,
     models: Any = "models",
     as_of: Any = None,
-    purchases: str = "auto",
+    purchases: str | None = None,
     seasonal: str | None = None,
     spend: str | None = None,
     method: str = "laplace",
@@ -224,7 +238,7 @@ def fit(
         "",
         f"Verdict: {model.verdict}.",
     ]
-    notes = silence_notes(orders, as_of)
+    notes = _notes(orders, as_of)
     lines += noted(notes)
     lines.append(f"Saved as {model.name}@{model.version} in {path}")
     data = {
@@ -242,7 +256,7 @@ def fit(
 
 
 def score(
-    orders: Orders,
+    orders: Orders | GivenHistories,
     model: str,
     *,
     out: Any,
@@ -270,7 +284,7 @@ def score(
     own = load(Path(models) / model)
     own.check(orders)
     kept = (by,) if by else ()
-    histories = purchase_histories(orders, as_of, own.columns(kept))
+    histories = histories_of(orders, as_of, own.columns(kept))
     days = horizon_days(horizon, histories.as_of, fiscal_year_start)
     options: dict[str, Any] = {"levels": level, "margin": margin, "discount_rate": discount_rate}
     periods = horizon_periods(horizon, histories.as_of, fiscal_year_start)
@@ -299,7 +313,10 @@ def score(
     told = portfolio_lines(lines, check_levels(level), orders.currency)
     if whole is not None:
         write_scores_page(whole, lines, {**facts(orders), "model": name}, out)
-    notes = silence_notes(orders, as_of)
+    notes = _notes(orders, as_of)
+    policy = own.provenance["value_policy"]
+    if isinstance(orders, GivenHistories) and policy is not None:
+        notes.append(f"Histories do not tell their value policy; that of {name} is {policy}.")
     if unseen:
         notes.append(
             f"{unseen:,} customers are of groups that {name} has not seen: forecast as a draw from all."

@@ -1,4 +1,4 @@
-"""From orders to a fitted model: choose, fit, and write down where it comes from."""
+"""From orders or histories to a fitted model: choose, fit, and write down where it comes from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
+from forecast.errors import ArgumentError
 from forecast.evaluation.candidates import AUTO, Candidate, fit_clv
 from forecast.evaluation.choosing import ASKED, Choice, check_seasonal, choose_model
 from forecast.evaluation.rolling import Rolling
@@ -19,15 +20,17 @@ from forecast.predict import ClvModel
 from forecast.predict.calibration import NONE
 from forecast.predict.population import BLOCK, SPEND_BASES
 from forecast.predict.segments import freeze_cut_offs
-from forecast.summary import Histories, purchase_histories
+from forecast.summary import GivenHistories, Histories, HistoryTable, histories_of
 from forecast.summary.first_orders import first_orders
+
+NO_QUARTERS = "the default for histories, which hold no earlier quarters to choose by"
 
 
 def fit(
     orders: Any,
     as_of: Any = None,
     *,
-    purchases: str = "auto",
+    purchases: str | None = None,
     method: str = "laplace",
     seasonal: str | None = None,
     spend: str | None = None,
@@ -38,18 +41,22 @@ def fit(
     name: str | None = None,
     progress: bool = False,
 ) -> Model:
-    """Fit a purchase model and, where orders carry money, Gamma-Gamma spend.
+    """Fit a purchase model and, where there is money, Gamma-Gamma spend.
 
     Parameters
     ----------
-    orders : Orders
+    orders : Orders or GivenHistories
+        Of histories (:func:`forecast.read_histories`) the model is the same as of their orders, but there
+        are no earlier quarters to choose it by.
     as_of : date or ISO string, optional
-        Last day to learn from, inclusive; the latest order day by default.
-    purchases : str
-        ``auto`` compares models, seasons and levels on earlier quarters and keeps what its totals were off
-        by; a name (``bg-nbd``, ``mbg-nbd``, ``pareto-nbd``, ``nbd``, ``mbg-cnbd-2`` …) is that model, plain.
+        Last day to learn from, inclusive; the latest order day by default. Histories have their own.
+    purchases : str, optional
+        ``auto``, the default with orders, compares models, seasons and levels on earlier quarters and keeps
+        what its totals were off by; a name (``bg-nbd``, the default with histories, ``mbg-nbd``,
+        ``pareto-nbd``, ``nbd``, ``mbg-cnbd-2`` …) is that model, plain.
     seasonal : {'auto', 'yes', 'no'}, optional
-        A seasonal clock; with a model's name ``no`` unless said otherwise.
+        A seasonal clock; with a model's name ``no`` unless said otherwise. Of histories it needs their daily
+        repeat purchases.
     spend : {'auto', 'repeat', 'all', 'mean'}, optional
         What spend is learned from: Gamma-Gamma on repeat purchases, or on all with the first; or one mean
         purchase value for every customer. ``auto`` compares them on earlier quarters; with a purchase
@@ -79,7 +86,7 @@ def fit(
     Raises
     ------
     ArgumentError
-        When ``as_of``, the model or the method cannot be meant.
+        When ``as_of``, the model or the method cannot be meant, or histories are to be chosen by.
     InputError
         When ``as_of`` is before the first order, or a covariate is blank, constant or has too many levels.
     FitError
@@ -93,17 +100,23 @@ def fit(
     <Model BG/NBD + Gamma-Gamma, 2,357 customers as of 1997-09-30: converged>
     """
     check_method(method)
+    reason = ASKED
+    if isinstance(orders, GivenHistories):
+        _refuse_choosing(orders, purchases, seasonal, spend)
+        reason = ASKED if purchases else NO_QUARTERS
+    purchases = purchases or ("bg-nbd" if isinstance(orders, GivenHistories) else AUTO)
     season, basis = check_seasonal(seasonal, purchases), check_spend(spend, purchases)
     known = [*purchase_model("bg-nbd" if purchases == AUTO else purchases).effects, *GAMMA_GAMMA.effects]
     checked = check_covariates(covariates, known)
     columns = [covariate_column(column) for own in checked.values() for column in own]
-    histories = purchase_histories(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
-    choice = Choice(Candidate(purchases, season == "yes"), ASKED, [])
+    histories = histories_of(orders, as_of, list(dict.fromkeys([*([by] if by else []), *columns])))
+    choice = Choice(Candidate(purchases, season == "yes"), reason, [])
     calibration = NONE
-    sample = Rolling.sampled(orders.until(histories.as_of), seed)
-    if purchases == AUTO or season == "auto":
-        choice, calibration = choose_model(sample, histories.as_of, purchases, season)
     worth = SpendChoice(basis, ASKED)
+    if AUTO in (purchases, season, basis):
+        sample = Rolling.sampled(orders.until(histories.as_of), seed)
+    if AUTO in (purchases, season):
+        choice, calibration = choose_model(sample, histories.as_of, purchases, season)
     if basis == AUTO:
         # One mean for everybody knows no groups or traits: where spend is to have some it does not compete.
         traits = by is not None or bool(checked.get("spend"))
@@ -125,7 +138,8 @@ def fit(
     found = replace(found, calibration=calibration)
     found = replace(found, cut_offs=freeze_cut_offs(found, histories.batches(BLOCK)))
     told = {
-        **_provenance(orders, histories, seed),
+        **_provenance(orders, histories),
+        "seed": seed,
         "by": by,
         "covariates": checked,
         "first_orders": first_orders(histories, by),
@@ -135,7 +149,21 @@ def fit(
     return Model(found, told, name=name)
 
 
-def _spend_check(histories: Histories, model: ClvModel) -> dict[str, Any] | None:
+def _refuse_choosing(
+    histories: GivenHistories, purchases: str | None, seasonal: str | None, spend: str | None
+) -> None:
+    """What is compared on earlier quarters needs orders, and a season the days of repeat purchases."""
+    for name, own in (("purchases", purchases), ("seasonal", seasonal), ("spend", spend)):
+        if own == AUTO:
+            raise ArgumentError(
+                f"{name}='auto' compares forecasts of earlier quarters, which histories do not hold",
+                advice="Name what you want, or fit on the orders.",
+            )
+    if seasonal == "yes":
+        histories.repeat_days()
+
+
+def _spend_check(histories: HistoryTable, model: ClvModel) -> dict[str, Any] | None:
     """Whether spend depends on frequency; None for a log without money."""
     if model.spend is None:
         return None
@@ -143,23 +171,23 @@ def _spend_check(histories: Histories, model: ClvModel) -> dict[str, Any] | None
     return independence(n, mean, weight, model.spend.parameters["p"])
 
 
-def _provenance(orders: Any, histories: Histories, seed: int) -> dict[str, Any]:
-    reconciliation = orders.reconciliation
+def _provenance(orders: Any, histories: HistoryTable) -> dict[str, Any]:
+    """Where the data come from; None where histories do not tell."""
+    given = isinstance(orders, GivenHistories)
     return {
         "as_of": histories.as_of.isoformat(),
         "first_day": orders.first_day.isoformat(),
         "customers": len(histories),
-        "orders_after_as_of": histories.after_as_of,
+        "orders_after_as_of": histories.after_as_of if isinstance(histories, Histories) else None,
         "currency": orders.currency,
         "timezone": orders.timezone,
         "value_policy": orders.value_policy,
         "zero_value": orders.zero_value,
         "dialect": orders.dialect,
         "identity": "customer_id as given",
-        "fingerprint": orders.until(histories.as_of).fingerprint,
-        "reconciliation": reconciliation.summary(),
+        "fingerprint": (orders if given else orders.until(histories.as_of)).fingerprint,
+        "reconciliation": orders.received() if given else orders.reconciliation.summary(),
         "time_unit": "days",
-        "seed": seed,
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("clv-forecast", "numpy", "scipy", "duckdb")},

@@ -17,7 +17,7 @@ FLOORS = [
     {"periods"},
     {"maths", "store"},
     {"orders", "summary"},
-    {"history", "fitting"},
+    {"history", "fitting", "receiving"},
     {"predict"},
     {"evaluation"},
     {"activation", "card"},

@@ -20,7 +20,7 @@ from forecast.predict import ClvModel, Customers, predict_customers
 from forecast.predict.customers import score_counts
 from forecast.predict.population import spend_history
 from forecast.predict.portfolio import simulate_totals
-from forecast.summary import Histories
+from forecast.summary import HistoryTable
 from forecast.summary.statistics import (
     DayCounts,
     PurchaseCounts,
@@ -55,7 +55,7 @@ class Forecasts:
 
 
 def fit_clv(
-    histories: Histories,
+    histories: HistoryTable,
     purchases: str = "bg-nbd",
     method: str = "laplace",
     *,
@@ -71,8 +71,8 @@ def fit_clv(
 
     Parameters
     ----------
-    histories : Histories
-        With the columns that ``by`` and ``covariates`` name.
+    histories : HistoryTable
+        Of orders or given, with the columns that ``by`` and ``covariates`` name.
     purchases : str
     method : {'laplace', 'nuts', 'mle'}
     priors : mapping, optional

@@ -23,6 +23,7 @@ from forecast.fitting.clock import Clock
 from forecast.periods import check_seed, parse_day
 from forecast.predict.replication import count_chances, mean_chances, replicated_classes, replicated_weeks
 from forecast.summary import Histories, purchase_histories
+from forecast.summary.given import HISTORIES
 from forecast.summary.histories import check_orders
 
 LEVEL = 90.0
@@ -267,9 +268,10 @@ def _found(
     many = model.purchases.method not in ("mle", "given")
     left_out: dict[str, LeaveOneOut] = {}
     if not own:
-        notes.append(
-            "these are not the orders the model was fitted on, so there is no leave-one-out and no AIC"
-        )
+        which = "these are not the orders the model was fitted on"
+        if model.provenance.get("dialect") == HISTORIES:
+            which = "the model was fitted on histories, not on orders"
+        notes.append(f"{which}, so there is no leave-one-out and no AIC")
     elif many:
         rows = {
             p: ({k: v.astype(float) for k, v in r.items()}, w.astype(float)) for p, (_, r, w) in parts.items()

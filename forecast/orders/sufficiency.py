@@ -168,7 +168,7 @@ def _totals_only(orders: Orders) -> Sufficiency:
     return Sufficiency(facts, {"history": "no", "cohorts": "no", "model": "no"}, lines, ())
 
 
-def silence_notes(orders: Orders, as_of: Any = None) -> list[str]:
+def silence_notes(orders: Any, as_of: Any = None) -> list[str]:
     """A note when nothing was bought for long before ``as_of``: everybody then looks as if gone.
 
     Examples

@@ -1,11 +1,16 @@
 """Orders to purchase histories and sufficient statistics."""
 
+from forecast.summary.given import GivenHistories, histories_of
 from forecast.summary.histories import Histories, purchase_histories
 from forecast.summary.outcomes import daily_purchases, holdout, new_customers, purchases_between, purchases_in
+from forecast.summary.table import HistoryTable
 
 __all__ = [
+    "GivenHistories",
     "Histories",
+    "HistoryTable",
     "daily_purchases",
+    "histories_of",
     "holdout",
     "new_customers",
     "purchase_histories",

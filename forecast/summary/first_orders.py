@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from forecast.summary.histories import Histories, ident
+from forecast.summary.table import HistoryTable
 
 MOST_VALUES = 100
 LEAST_CUSTOMERS = 5  # behind each kept value: a model must not give a single customer's order away
@@ -21,12 +21,12 @@ _MONTH = np.timedelta64(1, "M")
 OWN_SHAPE = 50.0  # customers from which on a group's own distribution outweighs that of all
 
 
-def first_orders(histories: Histories, by: str | None = None) -> dict[str, Any]:
+def first_orders(histories: HistoryTable, by: str | None = None) -> dict[str, Any]:
     """Statistics of first orders as plain data, overall and by group.
 
     Parameters
     ----------
-    histories : Histories
+    histories : HistoryTable
         Made with the ``by`` column.
     by : str, optional
 
@@ -45,7 +45,7 @@ def first_orders(histories: Histories, by: str | None = None) -> dict[str, Any]:
     >>> found["whole"]["customers"], round(found["whole"]["mean"], 2)
     (2357, 32.99)
     """
-    group = "''" if by is None else ident(by)
+    group = histories.group(by)
     found = histories.connection.execute(
         f"SELECT {group} AS g, first_value AS v FROM {histories.table} ORDER BY g, v"
     ).fetchnumpy()
@@ -54,7 +54,7 @@ def first_orders(histories: Histories, by: str | None = None) -> dict[str, Any]:
     return {**kept, "arrivals": _arrivals(histories, group if by else "'all'")}
 
 
-def _arrivals(histories: Histories, group: str) -> dict[str, Any]:
+def _arrivals(histories: HistoryTable, group: str) -> dict[str, Any]:
     """Customers won in each month from the first order on; months without any have a 0."""
     rows = histories.connection.execute(
         f"SELECT CAST({group} AS VARCHAR), strftime(first_purchase, '%Y-%m'), count(*) "

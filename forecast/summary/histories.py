@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from forecast.errors import ArgumentError, InputError
 from forecast.periods import parse_day
+from forecast.summary.table import COLUMNS, DERIVED, HistoryTable, ident
 
 MONEY = "DECIMAL(38, 6)"
-# What can be grouped by beside the columns of the orders: it follows from the first purchase's day.
-DERIVED = {
-    "first_quarter": "strftime(first_purchase, '%Y') || 'Q' || quarter(first_purchase)",
-    "first_month": "strftime(first_purchase, '%Y-%m')",
-}
 _numbers = itertools.count(1)
 
 
@@ -40,11 +35,6 @@ class OrderTable(Protocol):
 
     @property
     def last_day(self) -> dt.date: ...
-
-
-def ident(name: str) -> str:
-    """A column name, quoted for the database."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def resolve_as_of(orders: OrderTable, as_of: Any) -> dt.date:
@@ -87,6 +77,11 @@ def check_orders(orders: Any) -> None:
     Traceback (most recent call last):
     forecast.errors.ArgumentError: orders are needed, not list. Read them first: forecast.read_orders(...).
     """
+    if isinstance(orders, HistoryTable):
+        raise ArgumentError(
+            "orders are needed, not purchase histories, which hold no single purchase",
+            advice="Give the orders; histories from forecast.read_histories(...) can be fitted and scored.",
+        )
     if not hasattr(orders, "connection") or not hasattr(orders, "table"):
         raise ArgumentError(
             f"orders are needed, not {type(orders).__name__}",
@@ -123,22 +118,6 @@ def purchases_sql(table: str, until: dt.date, by: Sequence[str] = ()) -> str:
         f"SELECT customer_id, order_day AS day, sum(CAST(value AS {MONEY})) AS v, count(*) AS n{groups} "
         f"FROM {table} WHERE order_day <= DATE '{until}' GROUP BY customer_id, order_day"
     )
-
-
-COLUMNS = (
-    "customer_id",
-    "first_purchase",
-    "last_purchase",
-    "frequency",
-    "recency",
-    "T",
-    "monetary_value",
-    "monetary_count",
-    "first_value",
-    "historical_value",
-    "orders",
-    "purchases",
-)
 
 
 def purchase_histories(
@@ -216,156 +195,27 @@ def purchase_histories(
     return Histories(orders, table, day, names, known.table)
 
 
-class Histories:
-    """Purchase histories in the database; frames and statistics are made on request.
-
-    Columns: ``customer_id, first_purchase, last_purchase, frequency, recency, T, monetary_value,
-    monetary_count, first_value, historical_value, orders, purchases`` and the ``by`` columns. Times are in
-    days, money in the currency of the orders; NaN where there is no money to speak of.
+class Histories(HistoryTable):
+    """Purchase histories of orders, as :func:`purchase_histories` makes them.
 
     Attributes
     ----------
-    connection : duckdb.DuckDBPyConnection
-    table : str
-        Sorted by ``customer_id``.
-    as_of : datetime.date
-    by : tuple of str
     after_as_of : dict
         ``rows`` and ``value`` of the orders after ``as_of``, which are left out.
-    notes : tuple of str
     """
 
     def __init__(
         self, orders: OrderTable, table: str, as_of: dt.date, by: tuple[str, ...], known: str
     ) -> None:
-        self.connection = orders.connection
-        self.table = table
-        self.as_of = as_of
-        self.by = by
+        silent = (as_of - orders.last_day).days
+        notes = (f"as_of {as_of} is {silent:,} days after the last order",) if silent > 366 else ()
+        super().__init__(orders.connection, table, as_of, by, notes)
         self._orders_table = known
         rows, value = self.connection.execute(
             f"SELECT count(*), sum(CAST(value AS {MONEY})) FROM {orders.table} "
             f"WHERE order_day > DATE '{as_of}'"
         ).fetchall()[0]
         self.after_as_of: dict[str, float] = {"rows": int(rows), "value": float(value or 0)}
-        silent = (as_of - orders.last_day).days
-        self.notes: tuple[str, ...] = ()
-        if silent > 366:
-            self.notes = (f"as_of {as_of} is {silent:,} days after the last order",)
-        count, repeats, paid = self.connection.execute(
-            f"SELECT count(*), sum(frequency), sum(monetary_count) FROM {table}"
-        ).fetchall()[0]
-        self._count = int(count)
-        self._repeats, self._paid = int(repeats), int(paid)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __repr__(self) -> str:
-        return f"<Histories: {self._count:,} customers as of {self.as_of}>"
-
-    @property
-    def paid_share(self) -> float:
-        """Share of the repeat purchases with a value above 0; NaN without repeat purchases."""
-        return self._paid / self._repeats if self._repeats else float("nan")
-
-    def close(self) -> None:
-        """Give the table's memory back; the histories cannot be used afterwards."""
-        self.connection.execute(f"DROP TABLE IF EXISTS {self.table}")
-
-    def to_arrow(self) -> Any:
-        """All histories as an Arrow table, by ``customer_id``."""
-        return self.connection.sql(f"SELECT * FROM {self.table} ORDER BY customer_id").to_arrow_table()
-
-    def to_frame(self) -> pd.DataFrame:
-        """All histories as a pandas frame, by ``customer_id``; days are ``datetime64[s]``."""
-        return _with_days(self.connection.execute(f"SELECT * FROM {self.table} ORDER BY customer_id").df())
-
-    def batches(self, rows: int = 65536) -> Iterator[pd.DataFrame]:
-        """Frames of at most ``rows`` customers, by ``customer_id``; the index counts through.
-
-        Raises
-        ------
-        ArgumentError
-            When ``rows`` is below 1.
-        """
-        if rows < 1:
-            raise ArgumentError(f"rows is {rows}", advice="Ask for at least 1 customer a batch.")
-        # The table is written once and in order, so positions are stable and no query stays open meanwhile.
-        for start in range(0, self._count, rows):
-            frame = self.connection.execute(
-                f"SELECT * FROM {self.table} WHERE rowid >= {start} AND rowid < {start + rows} ORDER BY rowid"
-            ).df()
-            frame.index = pd.RangeIndex(start, start + len(frame))
-            yield _with_days(frame)
-
-    def purchase_counts(self, by: str | None = None) -> tuple[np.ndarray, ...]:
-        """Distinct histories with the number of customers that have them.
-
-        Parameters
-        ----------
-        by : str, optional
-            One of the ``by`` columns; its labels come as a fifth array, and groups are kept apart.
-
-        Returns
-        -------
-        x, t_x, T, weight : ndarray of int64, shape (distinct,)
-            Frequency, recency and age in days, and customers; sorted.
-
-        Raises
-        ------
-        ArgumentError
-            When the histories were not made with this ``by`` column.
-        """
-        group = self._group(by)
-        found = self.connection.execute(
-            f"SELECT {group} AS g, frequency AS x, recency AS t_x, T AS age, count(*) AS w FROM {self.table} "
-            "GROUP BY g, x, t_x, age ORDER BY g, x, t_x, age"
-        ).fetchnumpy()
-        arrays = tuple(np.asarray(found[name], dtype=np.int64) for name in ("x", "t_x", "age", "w"))
-        return arrays if by is None else (*arrays, np.asarray(found["g"], dtype=object))
-
-    def spend_counts(self, by: str | None = None, *, first: bool = False) -> tuple[np.ndarray, ...]:
-        """Distinct spending histories of the customers with a valued repeat purchase.
-
-        Parameters
-        ----------
-        by : str, optional
-            One of the ``by`` columns; its labels come as a fourth array.
-        first : bool
-            Count the first purchase too, where it has a value.
-
-        Returns
-        -------
-        count : ndarray of int64, shape (distinct,)
-            Purchases in the mean.
-        mean : ndarray of float64, shape (distinct,)
-            Their mean value, in currency.
-        weight : ndarray of int64, shape (distinct,)
-            Customers; sorted by count and mean.
-
-        Raises
-        ------
-        ArgumentError
-            When the histories were not made with this ``by`` column.
-        """
-        group = self._group(by)
-        count, mean = "monetary_count", "monetary_value"
-        if first:
-            begun = "CASE WHEN first_value > 0 AND NOT isnan(first_value) THEN"
-            count = f"(monetary_count + {begun} 1 ELSE 0 END)"
-            repeats = "CASE WHEN monetary_count > 0 THEN monetary_count * monetary_value ELSE 0 END"
-            mean = f"({repeats} + {begun} first_value ELSE 0 END) / {count}"
-        found = self.connection.execute(
-            f"SELECT {group} AS g, {count} AS c, {mean} AS m, count(*) AS w FROM {self.table} "
-            f"WHERE {count} > 0 GROUP BY ALL ORDER BY g, c, m"
-        ).fetchnumpy()
-        arrays = (
-            np.asarray(found["c"], dtype=np.int64),
-            np.asarray(found["m"], dtype=np.float64),
-            np.asarray(found["w"], dtype=np.int64),
-        )
-        return arrays if by is None else (*arrays, np.asarray(found["g"], dtype=object))
 
     def repeat_days(self) -> tuple[np.ndarray, np.ndarray]:
         """Repeat purchases of each day up to ``as_of``, days without any left out.
@@ -383,14 +233,3 @@ class Histories:
             "WHERE p.n > coalesce(f.n, 0) ORDER BY day"
         ).fetchnumpy()
         return np.asarray(found["day"]).astype("datetime64[D]"), np.asarray(found["n"], dtype=np.int64)
-
-    def _group(self, by: str | None) -> str:
-        if by is None:
-            return "''"
-        if by not in self.by:
-            raise ArgumentError(f"the histories have no column {by!r}", advice=f"Make them with by={by!r}.")
-        return ident(by)
-
-
-def _with_days(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.astype({"first_purchase": "datetime64[s]", "last_purchase": "datetime64[s]"})

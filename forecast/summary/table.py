@@ -1,0 +1,218 @@
+"""What all tables of purchase histories can do, wherever they come from: statistics, frames and batches."""
+
+from __future__ import annotations
+
+import datetime as dt
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forecast.errors import ArgumentError
+
+COLUMNS = (
+    "customer_id",
+    "first_purchase",
+    "last_purchase",
+    "frequency",
+    "recency",
+    "T",
+    "monetary_value",
+    "monetary_count",
+    "first_value",
+    "historical_value",
+    "orders",
+    "purchases",
+)
+
+
+# What can be grouped by beside the columns of the orders: it follows from the first purchase's day.
+DERIVED = {
+    "first_quarter": "strftime(first_purchase, '%Y') || 'Q' || quarter(first_purchase)",
+    "first_month": "strftime(first_purchase, '%Y-%m')",
+}
+
+
+def ident(name: str) -> str:
+    """A column name, quoted for the database."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class HistoryTable(ABC):
+    """Purchase histories in the database; frames and statistics are made on request.
+
+    Columns: ``customer_id, first_purchase, last_purchase, frequency, recency, T, monetary_value,
+    monetary_count, first_value, historical_value, orders, purchases`` and the ``by`` columns. Times are in
+    days, money in the currency of the orders; NaN where there is no money to speak of.
+
+    Attributes
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    table : str
+        Sorted by ``customer_id``.
+    as_of : datetime.date
+    by : tuple of str
+    notes : tuple of str
+    """
+
+    def __init__(
+        self, connection: Any, table: str, as_of: dt.date, by: Sequence[str] = (), notes: Sequence[str] = ()
+    ) -> None:
+        self.connection = connection
+        self.table = table
+        self.as_of = as_of
+        self.by = tuple(by)
+        self.notes = tuple(notes)
+        count, repeats, paid = connection.execute(
+            f"SELECT count(*), sum(frequency), sum(monetary_count) FROM {table}"
+        ).fetchall()[0]
+        self._count = int(count)
+        self._repeats, self._paid = int(repeats), int(paid)
+
+    @property
+    def _selected(self) -> str:
+        return ", ".join([*COLUMNS, *(f"{self.group(name)} AS {ident(name)}" for name in self.by)])
+
+    @property
+    def _all(self) -> str:
+        return f"SELECT {self._selected} FROM {self.table} ORDER BY customer_id"
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"<Histories: {self._count:,} customers as of {self.as_of}>"
+
+    @property
+    def paid_share(self) -> float:
+        """Share of the repeat purchases with a value above 0; NaN without repeat purchases."""
+        return self._paid / self._repeats if self._repeats else float("nan")
+
+    def close(self) -> None:
+        """Give the table's memory back; the histories cannot be used afterwards."""
+        self.connection.execute(f"DROP TABLE IF EXISTS {self.table}")
+
+    def to_arrow(self) -> Any:
+        """All histories as an Arrow table, by ``customer_id``."""
+        return self.connection.sql(self._all).to_arrow_table()
+
+    def to_frame(self) -> pd.DataFrame:
+        """All histories as a pandas frame, by ``customer_id``; days are ``datetime64[s]``."""
+        return _with_days(self.connection.execute(self._all).df())
+
+    def batches(self, rows: int = 65536) -> Iterator[pd.DataFrame]:
+        """Frames of at most ``rows`` customers, by ``customer_id``; the index counts through.
+
+        Raises
+        ------
+        ArgumentError
+            When ``rows`` is below 1.
+        """
+        if rows < 1:
+            raise ArgumentError(f"rows is {rows}", advice="Ask for at least 1 customer a batch.")
+        # The table is written once and in order, so positions are stable and no query stays open meanwhile.
+        for start in range(0, self._count, rows):
+            frame = self.connection.execute(
+                f"SELECT {self._selected} FROM {self.table} "
+                f"WHERE rowid >= {start} AND rowid < {start + rows} ORDER BY rowid"
+            ).df()
+            frame.index = pd.RangeIndex(start, start + len(frame))
+            yield _with_days(frame)
+
+    def purchase_counts(self, by: str | None = None) -> tuple[np.ndarray, ...]:
+        """Distinct histories with the number of customers that have them.
+
+        Parameters
+        ----------
+        by : str, optional
+            One of the ``by`` columns; its labels come as a fifth array, and groups are kept apart.
+
+        Returns
+        -------
+        x, t_x, T, weight : ndarray of int64, shape (distinct,)
+            Frequency, recency and age in days, and customers; sorted.
+
+        Raises
+        ------
+        ArgumentError
+            When the histories were not made with this ``by`` column.
+        """
+        group = self.group(by)
+        found = self.connection.execute(
+            f"SELECT {group} AS g, frequency AS x, recency AS t_x, T AS age, count(*) AS w FROM {self.table} "
+            "GROUP BY g, x, t_x, age ORDER BY g, x, t_x, age"
+        ).fetchnumpy()
+        arrays = tuple(np.asarray(found[name], dtype=np.int64) for name in ("x", "t_x", "age", "w"))
+        return arrays if by is None else (*arrays, np.asarray(found["g"], dtype=object))
+
+    def spend_counts(self, by: str | None = None, *, first: bool = False) -> tuple[np.ndarray, ...]:
+        """Distinct spending histories of the customers with a valued repeat purchase.
+
+        Parameters
+        ----------
+        by : str, optional
+            One of the ``by`` columns; its labels come as a fourth array.
+        first : bool
+            Count the first purchase too, where it has a value.
+
+        Returns
+        -------
+        count : ndarray of int64, shape (distinct,)
+            Purchases in the mean.
+        mean : ndarray of float64, shape (distinct,)
+            Their mean value, in currency.
+        weight : ndarray of int64, shape (distinct,)
+            Customers; sorted by count and mean.
+
+        Raises
+        ------
+        ArgumentError
+            When the histories were not made with this ``by`` column.
+        """
+        group = self.group(by)
+        count, mean = "monetary_count", "monetary_value"
+        if first:
+            begun = "CASE WHEN first_value > 0 AND NOT isnan(first_value) THEN"
+            count = f"(monetary_count + {begun} 1 ELSE 0 END)"
+            repeats = "CASE WHEN monetary_count > 0 THEN monetary_count * monetary_value ELSE 0 END"
+            mean = f"({repeats} + {begun} first_value ELSE 0 END) / {count}"
+        found = self.connection.execute(
+            f"SELECT {group} AS g, {count} AS c, {mean} AS m, count(*) AS w FROM {self.table} "
+            f"WHERE {count} > 0 GROUP BY ALL ORDER BY g, c, m"
+        ).fetchnumpy()
+        arrays = (
+            np.asarray(found["c"], dtype=np.int64),
+            np.asarray(found["m"], dtype=np.float64),
+            np.asarray(found["w"], dtype=np.int64),
+        )
+        return arrays if by is None else (*arrays, np.asarray(found["g"], dtype=object))
+
+    @abstractmethod
+    def repeat_days(self) -> tuple[np.ndarray, np.ndarray]:
+        """Repeat purchases of each day up to ``as_of``, days without any left out.
+
+        Returns
+        -------
+        day : ndarray of datetime64[D], shape (days,)
+        count : ndarray of int64, shape (days,)
+        """
+
+    def group(self, by: str | None) -> str:
+        """A ``by`` column as an expression over the table; one group of all for None.
+
+        Raises
+        ------
+        ArgumentError
+            When the histories were not made with this ``by`` column.
+        """
+        if by is None:
+            return "''"
+        if by not in self.by:
+            raise ArgumentError(f"the histories have no column {by!r}", advice=f"Make them with by={by!r}.")
+        return ident(by)
+
+
+def _with_days(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype({"first_purchase": "datetime64[s]", "last_purchase": "datetime64[s]"})
