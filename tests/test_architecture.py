@@ -36,7 +36,7 @@ LIBRARIES = {
     "sqlalchemy": {"orders"},
     "pymysql": {"orders"},
     "psycopg": {"orders"},
-    "numba": {"maths", "fitting", "predict"},
+    "numba": {"maths", "summary", "fitting", "predict"},
     "scipy": {"maths", "fitting", "predict"},
     "pymc": {"fitting"},
     "pytensor": {"fitting"},

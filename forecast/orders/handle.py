@@ -93,10 +93,9 @@ class Orders:
         return self.orders_table
 
     @cached_property
-    def _facts(self) -> tuple[int, int, dt.date | None, dt.date | None]:
-        row: tuple[int, int, dt.date | None, dt.date | None] = self.connection.execute(
-            f"SELECT count(*), count(DISTINCT customer_id), min(order_day), max(order_day) "
-            f"FROM {self.orders_table}"
+    def _facts(self) -> tuple[int, dt.date | None, dt.date | None]:
+        row: tuple[int, dt.date | None, dt.date | None] = self.connection.execute(
+            f"SELECT count(*), min(order_day), max(order_day) FROM {self.orders_table}"
         ).fetchall()[0]
         return row
 
@@ -105,20 +104,21 @@ class Orders:
         """Number of orders."""
         return self._facts[0]
 
-    @property
+    @cached_property
     def customers(self) -> int:
         """Number of customers."""
-        return self._facts[1]
+        counted = f"SELECT count(DISTINCT customer_id) FROM {self.orders_table}"
+        return int(self.connection.execute(counted).fetchall()[0][0])
 
     @property
     def first_day(self) -> dt.date:
         """Day of the first order."""
-        return self._day(self._facts[2])
+        return self._day(self._facts[1])
 
     @property
     def last_day(self) -> dt.date:
         """Day of the last order."""
-        return self._day(self._facts[3])
+        return self._day(self._facts[2])
 
     @staticmethod
     def _day(day: dt.date | None) -> dt.date:
@@ -132,7 +132,7 @@ class Orders:
     def __repr__(self) -> str:
         return (
             f"<Orders: {self.n_orders:,} orders of {self.customers:,} customers, "
-            f"{self._facts[2]} to {self._facts[3]}, currency {self.currency or 'unknown'}>"
+            f"{self._facts[1]} to {self._facts[2]}, currency {self.currency or 'unknown'}>"
         )
 
     @cached_property

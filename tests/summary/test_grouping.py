@@ -1,0 +1,209 @@
+"""Grouping in ranges gives what one query gives, to the last digit, however rows are shared out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast.summary import grouping
+from forecast.summary.grouping import grouped_histories
+from forecast.summary.histories import query_histories
+from forecast.summary.kernels import number_ids, pack_ids, unpack_ids
+
+AS_OF = dt.date(2024, 12, 31)
+
+
+def log(rows: int, customers: int, seed: int, name: Any = "C{:07d}".format) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    who = np.minimum(rng.geometric(5.0 / customers, rows), customers)
+    return pd.DataFrame(
+        {
+            "customer_id": [name(k) for k in who],
+            "order_day": np.datetime64("2022-01-01", "s")
+            + rng.integers(0, 1_200, rows).astype("timedelta64[D]"),
+            "value": np.where(rng.random(rows) < 0.1, 0.0, rng.gamma(1.0, 40.0, rows).round(2)),
+        }
+    )
+
+
+def both(
+    frame: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    as_of: dt.date = AS_OF,
+    **config: Any,
+) -> tuple[pd.DataFrame | None, pd.DataFrame]:
+    """Histories by ranges, small enough that there are many, and by the query."""
+    monkeypatch.setattr(grouping, "FEWEST_ROWS", 1)
+    monkeypatch.setattr(grouping, "RANGE_ROWS", 50)
+    monkeypatch.setattr(grouping, "SAMPLED", 2)
+    monkeypatch.setattr(grouping, "WRITTEN", 40)
+    monkeypatch.setattr(grouping, "PIECE", 3)
+    with duckdb.connect(config={"temp_directory": str(tmp_path / "spill"), **config}) as connection:
+        connection.register("frame", frame)
+        connection.execute(
+            "CREATE TABLE log AS SELECT CAST(customer_id AS VARCHAR) AS customer_id, "
+            "CAST(order_day AS DATE) AS order_day, CAST(value AS DOUBLE) AS value FROM frame"
+        )
+        query_histories(connection, "log", as_of, "asked")
+        asked = connection.execute("SELECT * FROM asked ORDER BY rowid").df()
+        if not grouped_histories(connection, "log", as_of, "grouped"):
+            assert not connection.execute(
+                "SELECT 1 FROM duckdb_tables() WHERE table_name = 'grouped'"
+            ).fetchall()
+            return None, asked
+        kinds = (
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
+        )
+        assert (
+            connection.execute(kinds, ["grouped"]).fetchall()
+            == connection.execute(kinds, ["asked"]).fetchall()
+        )
+        return connection.execute("SELECT * FROM grouped ORDER BY rowid").df(), asked
+
+
+NAMES = {
+    "numbered": "C{:07d}".format,
+    "of any length": str,
+    "long": "customer-{:030d}@example.com".format,
+    "with accents": lambda k: f"ü{k}ß" * (1 + k % 3),
+    "beginnings of each other": lambda k: "ab"[: 1 + k % 2] * (1 + k % 19),
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+def test_the_same_as_the_query(name: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    grouped, asked = both(log(5_000, 400, 1, name), monkeypatch, tmp_path)
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("block", [1, 2048, 5_000])
+def test_neither_blocks_nor_threads_nor_files_matter(
+    threads: int, block: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(grouping, "BLOCK_ROWS", block)
+    monkeypatch.setattr(grouping, "_allowed", lambda connection: 30_000.0)
+    written: list[Path] = []
+    put_away = grouping._Block.put_away
+
+    def told(own: Any, path: Path) -> None:
+        put_away(own, path)
+        written.append(path)
+
+    monkeypatch.setattr(grouping._Block, "put_away", told)
+    grouped, asked = both(log(5_000, 400, 2), monkeypatch, tmp_path, threads=threads)
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+    assert written
+    assert not any(path.exists() for path in written)
+
+
+def test_an_earlier_day_and_one_busy_customer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    frame = log(4_000, 300, 3)
+    frame.loc[:3_000, "customer_id"] = "C0000007"
+    grouped, asked = both(frame, monkeypatch, tmp_path, dt.date(2023, 5, 5))
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+
+
+def test_a_log_without_money(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    grouped, asked = both(log(900, 80, 4).assign(value=np.nan).astype({"value": object}).assign(value=None),
+                          monkeypatch, tmp_path)  # fmt: skip
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"customer_id": "x" * 90},
+        {"customer_id": "a\0b"},
+        {"value": 9.9e12},
+        {"value": None},
+    ],
+    ids=["long id", "zero byte", "huge value", "missing value"],
+)
+def test_what_it_cannot_do_is_left_to_the_query(
+    change: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = log(600, 50, 5).astype({"value": object})
+    for column, cell in change.items():
+        frame.loc[17, column] = cell
+    grouped, asked = both(frame, monkeypatch, tmp_path)
+    assert grouped is None
+    assert len(asked) > 30
+
+
+def test_sums_too_large_to_be_exact_are_left_to_the_query(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = log(600, 50, 5)
+    frame.loc[:5, ["customer_id", "value"]] = ["C0000001", 8e9]
+    assert both(frame, monkeypatch, tmp_path)[0] is None
+
+
+def test_few_rows_are_left_to_the_query(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE log AS SELECT 'a' AS customer_id, DATE '2024-01-01' AS order_day, 1e0 AS value"
+        )
+        assert not grouped_histories(connection, "log", AS_OF, "grouped")
+
+
+orders = st.lists(
+    st.tuples(
+        st.text(st.characters(min_codepoint=1, exclude_categories=("Cs",)), min_size=1, max_size=12),
+        st.integers(0, 40),
+        st.one_of(
+            st.integers(0, 10**9).map(lambda cents: cents / 100),
+            st.integers(0, 10**7).map(lambda halves: (halves + 0.5) / 1e6),
+            st.floats(0, 1e8),
+        ),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(orders)
+def test_any_ids_days_and_values(rows: list[tuple[str, int, float]]) -> None:
+    frame = pd.DataFrame(rows, columns=["customer_id", "day", "value"])
+    frame["order_day"] = np.datetime64("2024-01-01", "s") + frame.pop("day").to_numpy().astype(
+        "timedelta64[D]"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        grouped, asked = both(frame, patch, Path("/nonexistent"))
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.binary(min_size=0, max_size=20).filter(lambda b: 0 not in b), min_size=1),
+    st.binary(max_size=3),
+)
+def test_words_compare_as_the_ids_and_give_them_back(tails: list[bytes], prefix: bytes) -> None:
+    ids = [prefix + tail for tail in tails]
+    offsets = np.cumsum([0, *map(len, ids)])
+    words = np.empty((len(ids), 3), np.uint64)
+    assert pack_ids(offsets, np.frombuffer(b"".join(ids), np.uint8), len(prefix), words)
+    assert sorted(range(len(ids)), key=lambda i: tuple(words[i].tolist())) == sorted(
+        range(len(ids)), key=lambda i: ids[i]
+    )
+    begins, data = unpack_ids(words, np.frombuffer(prefix, np.uint8))
+    assert [data[a:b].tobytes() for a, b in itertools.pairwise(begins)] == ids
+    codes, distinct = number_ids(words)
+    assert distinct[codes].tolist() == words.tolist()
+    assert len(distinct) == len(set(ids))
