@@ -22,6 +22,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "read_orders": "forecast.orders",
     "read_histories": "forecast.receiving",
+    "histories_sql": "forecast.summary.warehouse",
+    "daily_sql": "forecast.summary.warehouse",
     "GivenHistories": "forecast.summary",
     "Orders": "forecast.orders",
     "add_orders": "forecast.orders.stores.adding",
@@ -100,11 +102,13 @@ __all__ = [
     "cdnow",
     "check_model",
     "compare",
+    "daily_sql",
     "drift",
     "fit",
     "forget_customer",
     "from_lifetimes",
     "historical_clv",
+    "histories_sql",
     "issue",
     "list_orders",
     "load",
@@ -145,6 +149,7 @@ if TYPE_CHECKING:
     from forecast.reports.checking import ModelCheck, check_model
     from forecast.store.ledger import Issue
     from forecast.summary import GivenHistories, Histories, purchase_histories
+    from forecast.summary.warehouse import daily_sql, histories_sql
     from forecast.synthetic import SyntheticShop, synthetic_shop
     from forecast.training import fit
 

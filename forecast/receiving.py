@@ -195,11 +195,9 @@ def _number(cell: str, kind: str, name: str, where: str) -> tuple[str, str, str]
         return f"nullif(CAST({cell} AS DOUBLE), CAST('NaN' AS DOUBLE))", "FALSE", what
     if kind != "VARCHAR":
         raise InputError(f"{name} is of type {kind}", where=where, advice="Give numbers.")
-    own = trimmed(cell)
-    number = f"CASE WHEN NOT contains({own}, '_') THEN TRY_CAST({own} AS DOUBLE) END"
-    full = f"({own} IS NOT NULL AND lower({own}) NOT IN ({texts(BLANK_TEXTS)}))"
-    value = f"CASE WHEN {full} THEN nullif({number}, CAST('NaN' AS DOUBLE)) END"
-    return value, f"{full} AND ({number}) IS NULL", what
+    reading = "CASE WHEN NOT contains({0}, '_') THEN TRY_CAST({0} AS DOUBLE) END"
+    value, bad = _text_cell(cell, reading)
+    return f"nullif({value}, CAST('NaN' AS DOUBLE))", bad, what
 
 
 def _day(cell: str, kind: str, name: str, where: str) -> tuple[str, str, str]:
@@ -212,10 +210,19 @@ def _day(cell: str, kind: str, name: str, where: str) -> tuple[str, str, str]:
         return f"CAST({own} AS DATE)", f"NOT isfinite({own}) OR {own} <> date_trunc('day', {own})", what
     if kind != "VARCHAR":
         raise InputError(f"{name} is of type {kind}", where=where, advice="Give days such as 2026-09-30.")
-    own = trimmed(cell)
-    day = f"CASE WHEN regexp_full_match({own}, {text(_ISO)}) THEN TRY_CAST(left({own}, 10) AS DATE) END"
-    full = f"({own} IS NOT NULL AND lower({own}) NOT IN ({texts(BLANK_TEXTS)}))"
-    return day, f"{full} AND ({day}) IS NULL", what
+    form = text(_ISO).replace("{", "{{").replace("}", "}}")
+    reading = f"CASE WHEN regexp_full_match({{0}}, {form}) THEN TRY_CAST(left({{0}}, 10) AS DATE) END"
+    return *_text_cell(cell, reading), what
+
+
+def _text_cell(cell: str, reading: str) -> tuple[str, str]:
+    """The value of a text by a way of reading it, and when it is neither that nor blank."""
+    plain, own = reading.format(cell), trimmed(cell)
+    careful = reading.format(own)  # only for the few cells that do not read as they are: it takes longer
+    value = f"CASE WHEN ({plain}) IS NOT NULL THEN ({plain}) ELSE ({careful}) END"
+    blank = f"lower({own}) IN ({texts(BLANK_TEXTS)})"
+    odd = f"CASE WHEN {cell} IS NULL OR ({plain}) IS NOT NULL THEN FALSE ELSE NOT {blank} END"
+    return value, f"CASE WHEN {odd} THEN ({careful}) IS NULL ELSE FALSE END"
 
 
 def _unread(

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -33,6 +34,7 @@ SMALL_LOGS = {
     "ambiguous.csv": "customer,date,amount\na,03/04/2024,10\nb,05/06/2024,20\n",
     "stamps.csv": "customer,date,amount\na,2024-03-31 23:30:00,10\nb,2024-04-01 10:00:00,20\n",
     "signs.csv": "customer,date,amount\na,2024-03-31,€1.50\nb,2024-04-01,€2.50\n",
+    "wrong.csv": "customer_id,frequency,recency,T\na,2,30,40\na,1,50,40\n",
 }
 
 
@@ -48,6 +50,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shop = forecast.synthetic_shop(1000, seed=7)
     for dialect in EXPORTS:
         shop.export(dialect, folder)
+    summarise_as_shown(folder)
     with sqlite3.connect(folder / "shop.db") as database:
         for table in ("sales_order", "sales_creditmemo"):
             frame = pd.read_csv(
@@ -56,6 +59,20 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             frame.to_sql(table, database, index=False)
     database.close()
     return folder
+
+
+def summarise_as_shown(folder: Path) -> None:
+    """What the statements of the page about warehouses make of a shop's orders."""
+    orders = forecast.read_orders(folder / "order_export.csv", timezone="Europe/Amsterdam")
+    with duckdb.connect() as warehouse:
+        warehouse.register("frame", orders.to_frame())
+        warehouse.execute(
+            "CREATE TABLE orders AS SELECT * REPLACE (CAST(order_day AS DATE) AS order_day) FROM frame"
+        )
+        for name, statement in zip(
+            ("histories.parquet", "daily.csv"), blocks("warehouse.md", "sql"), strict=True
+        ):
+            warehouse.execute(f"COPY ({statement}) TO '{folder / name}'")
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -116,7 +133,15 @@ def test_every_line_of_python_runs(page: str, workplace: Path, monkeypatch: pyte
     scope: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(block, page, "exec"), scope)  # noqa: S102 - our own text
-    assert len(scope["orders"])
+    assert len(scope["histories" if page == "warehouse.md" else "orders"])
+
+
+def test_the_statements_shown_are_those_that_are_given() -> None:
+    given = [
+        forecast.histories_sql("orders", "2024-12-31", by="country"),
+        forecast.daily_sql("orders", "2024-12-31"),
+    ]
+    assert blocks("warehouse.md", "sql") == given
 
 
 def test_the_commands_of_the_readme_run(

@@ -44,7 +44,7 @@ def frame_to_arrow(frame: Any, label: str) -> tuple[list[str], pa.Table]:
         columns = list(frame.columns)
     rows = len(columns[0]) if columns else 0
     if rows == 0:
-        raise InputError("the frame has no rows", where=label, advice="Give one row per order.")
+        raise InputError("the frame has no rows", where=label, advice="Give at least one row.")
     columns = [_plain(column) for column in columns]
     columns.append(pa.array(np.arange(1, rows + 1, dtype=np.int64)))
     return names, pa.Table.from_arrays(columns, names=[f"c{i}" for i in range(len(names))] + ["row"])

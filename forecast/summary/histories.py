@@ -187,7 +187,7 @@ def query_histories(
     firsts = "".join(f", arg_min(coalesce(nullif(trim({g}), ''), 'unknown'), day) AS {g}" for g in groups)
     grouped = (
         "SELECT customer_id, min(day) AS first_purchase, max(day) AS last_purchase, count(*) AS purchases, "
-        "sum(n) AS orders, sum(v) AS total, arg_min(v, day) AS first_v, "
+        "sum(n) AS orders, sum(v) AS total, arg_min_null(v, day) AS first_v, "
         f"count(*) FILTER (v > 0) AS paid, sum(v) FILTER (v > 0) AS paid_total{firsts} "
         f"FROM ({inner}) GROUP BY customer_id"
     )

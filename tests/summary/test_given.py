@@ -227,6 +227,10 @@ def test_the_small_shop_is_in_order() -> None:
     assert (
         forecast.read_histories(SHOP.assign(customer_id=[1.0, 2.0, 3.0])).to_frame()["customer_id"][0] == "1"
     )
+    padded = changed(frequency="\t2 ", first_purchase=" 2024-01-01\u00a0", monetary_value="25")
+    assert forecast.read_histories(padded).fingerprint == given.fingerprint
+    blank = SHOP.astype({"monetary_value": object}).fillna({"monetary_value": "NULL"})
+    assert forecast.read_histories(blank).fingerprint == given.fingerprint
 
 
 @pytest.mark.parametrize(
