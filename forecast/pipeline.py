@@ -85,7 +85,7 @@ def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> O
     if max_rejected is not None and not 0 <= max_rejected <= 1:
         raise ArgumentError(f"max_rejected is {max_rejected:g}", advice="Give a share: 0.05 for 5 %.")
     orders = read_orders(source, **options)
-    share = orders.reconciliation.lost_share
+    share = 0.0 if max_rejected is None else orders.reconciliation.lost_share
     if max_rejected is not None and share > max_rejected:
         raise InputError(
             f"{share:.2%} of the rows were rejected, more than the {max_rejected:.2%} allowed",

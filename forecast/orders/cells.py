@@ -68,7 +68,9 @@ def read_ids(connection: Any, relation: str, cell: str, kind: str, header: str) 
     if _INTEGRAL.fullmatch(kind):
         return f"CAST({cell} AS VARCHAR)", []
     txt = cell if kind == "VARCHAR" else f"CAST({cell} AS VARCHAR)"
-    plain = f"CASE WHEN lower({txt}) NOT IN ({texts(_NO_ID)}) THEN {txt} END"
+    # The words for nothing are short; longer cells need no look.
+    longest = max(map(len, _NO_ID))
+    plain = f"CASE WHEN strlen({txt}) > {longest} OR lower({txt}) NOT IN ({texts(_NO_ID)}) THEN {txt} END"
     dotted, filled = connection.execute(
         f"SELECT count(*) FILTER (suffix(id, '.0') AND regexp_full_match(id, '[0-9]+[.]0')), count(id) "
         f"FROM (SELECT {plain} AS id FROM {relation})"

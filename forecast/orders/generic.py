@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from forecast.errors import InputError
 from forecast.orders.cells import ValueReading, exact, read_ids, read_values
 from forecast.orders.codes import USED
 from forecast.orders.currencies import check_currency, one_currency
-from forecast.orders.dates import DayReading, bad_date_error, is_implausible, read_days
+from forecast.orders.dates import bad_date_error, is_implausible, read_days
 from forecast.orders.dialect import GENERIC, choose_value_policy, choose_zero
-from forecast.orders.handle import Orders
+from forecast.orders.files import kind_of
+from forecast.orders.handle import Orders, stamp_of
 from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
 from forecast.orders.platforms.identities import hash_column
 from forecast.orders.reconciliation import Line, Reconciliation, nothing_left, together
@@ -24,6 +26,8 @@ from forecast.orders.staging import Staging, stage
 
 # Columns of a log that would bring back whom a pseudonym hides.
 _PERSONAL = ("mail", "phone", "name", "address", "street", "zip", "postcode", "postal", "birth", "ip")
+# Larger logs in Parquet are not copied: their rows are read from the files as they are needed.
+MOST_COPIED = 1_000_000
 _numbers = itertools.count(1)
 
 
@@ -65,18 +69,24 @@ def read_log(
             notes.append(f"columns that may name a person were left out: {', '.join(hidden)}")
     code = _one_currency(connection, staging, currency, notes)
     judged = f"judged_{number}"
-    _judge(connection, staging, timezone, date_format, zero, notes, judged)
+    in_place = salt is None and _stays_in_place(connection, sources, staging)
+    made = "VIEW" if in_place else "TABLE"
+    counted = _judge(connection, staging, timezone, date_format, zero, notes, judged, made)
     if salt is not None:
         hash_column(connection, judged, ["customer_id"], salt)
     tables = (f"orders_{number}", f"rejects_{number}")
-    reconciliation = _split(connection, sources, staging, judged, tables, notes, code)
-    connection.execute(f"DROP TABLE {judged}")
-    connection.execute(f"DROP VIEW {staging.view}")
+    account: Any = _split(connection, sources, staging, judged, tables, notes, code, in_place, counted)
+    if in_place:
+        account = cache(account)
+    else:
+        account = account()
+        connection.execute(f"DROP TABLE {judged}")
+        connection.execute(f"DROP VIEW {staging.view}")
     return Orders(
         connection=connection,
         orders_table=tables[0],
         rejects_table=tables[1],
-        reconciliation=reconciliation,
+        account=account,
         mapping=staging.mapping,
         dialect=GENERIC.name,
         currency=code,
@@ -85,7 +95,18 @@ def read_log(
         zero_value=zero,
         extras=tuple(staging.extras),
         paths=paths,
+        stamps=tuple(map(stamp_of, paths)) if in_place else (),
     )
+
+
+def _stays_in_place(connection: Any, sources: list[Source], staging: Staging) -> bool:
+    """Whether orders are read from their files as they are needed: many, in Parquet, one row an order."""
+    if "order_id" in staging.mapping or any(kind_of(one.path) != "parquet" for one in sources if one.path):
+        return False
+    if any(one.path is None for one in sources):
+        return False
+    rows = sum(connection.execute(f"SELECT count(*) FROM {one.relation}").fetchall()[0][0] for one in sources)
+    return bool(rows >= MOST_COPIED)
 
 
 def _one_currency(connection: Any, staging: Staging, currency: str | None, notes: list[str]) -> str | None:
@@ -117,8 +138,12 @@ def _judge(
     zero_value: str,
     notes: list[str],
     table: str,
-) -> None:
-    """Fill ``table`` with all rows, their parsed cells and the code of those that cannot be used."""
+    kind: str,
+) -> list[tuple[int, str | None, int, Decimal]]:
+    """Fill ``table`` with all rows, their parsed cells and the code of those that cannot be used.
+
+    Returns file, code, rows and value of what it holds.
+    """
     where, header = staging.view, staging.mapping
     ids, id_notes = read_ids(
         connection, where, ident("r:customer_id"), staging.types["customer_id"], header["customer_id"]
@@ -155,12 +180,28 @@ def _judge(
     notes.append(f"{header['order_date']}: read as {days.note}")
     extras = "".join(f", {ident('x:' + name)} AS {ident(name)}" for name in staging.extras)
     connection.execute(
-        f"CREATE TABLE {table} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
+        f"CREATE {kind} {table} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
         f"SELECT file, source_file, row, is_blank, {ids} AS customer_id, {days.blank} AS no_day, "
         f"{days.day} AS order_day, {values.value} AS value, {values.blank} AS no_value, "
         f"{values.shown} AS shown_value, {order_id} AS order_id, {items} AS items{extras} FROM {where})"
     )
-    _refuse_mostly_bad(connection, staging, days, table)
+    counted = connection.execute(
+        f"SELECT file, code, count(*), coalesce(sum({exact('value')}), 0), "
+        "count(*) FILTER (NOT no_day AND order_day IS NULL), count(*) FILTER (NOT no_day), "
+        "count(*) FILTER (NOT no_value AND value IS NULL), count(*) FILTER (NOT no_value) "
+        f"FROM {table} GROUP BY file, code"
+    ).fetchall()
+    bad_days, dates, bad_values, values_there = (sum(row[at] for row in counted) for at in range(4, 8))
+    if bad_days * 2 > dates:
+        raise bad_date_error(connection, where, days, bad_days, header["order_date"])
+    if "value" in header and bad_values * 2 > values_there:
+        raise InputError(
+            "most amounts are no finite plain numbers",
+            where=f"column {header['value']!r}",
+            count=bad_values,
+            advice="Write 1234.56 or 1.234,56 without currency signs, or map the column of money to value.",
+        )
+    return [row[:4] for row in counted]
 
 
 def _code(has_value: bool, zero_value: str) -> str:
@@ -182,24 +223,6 @@ def _code(has_value: bool, zero_value: str) -> str:
     return "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
 
 
-def _refuse_mostly_bad(connection: Any, staging: Staging, days: DayReading, table: str) -> None:
-    """A column in which most cells cannot be read is the wrong column, or in a form to be told."""
-    bad_days, dates, bad_values, values = connection.execute(
-        "SELECT count(*) FILTER (NOT no_day AND order_day IS NULL), count(*) FILTER (NOT no_day), "
-        "count(*) FILTER (NOT no_value AND value IS NULL), count(*) FILTER (NOT no_value) "
-        f"FROM {table}"
-    ).fetchall()[0]
-    if bad_days * 2 > dates:
-        raise bad_date_error(connection, staging.view, days, bad_days, staging.mapping["order_date"])
-    if "value" in staging.mapping and bad_values * 2 > values:
-        raise InputError(
-            "most amounts are no finite plain numbers",
-            where=f"column {staging.mapping['value']!r}",
-            count=bad_values,
-            advice="Write 1234.56 or 1.234,56 without currency signs, or map the column of money to value.",
-        )
-
-
 def _split(
     connection: Any,
     sources: list[Source],
@@ -208,24 +231,25 @@ def _split(
     tables: tuple[str, str],
     notes: list[str],
     currency: str | None,
-) -> Reconciliation:
-    """Used rows into one table, rejected ones into the other, and the account of both."""
+    in_place: bool,
+    counted: Sequence[tuple[int, str | None, int, Decimal]],
+) -> Callable[[], Reconciliation]:
+    """Used rows into one table, rejected ones into the other; what comes back makes the account of both."""
     orders, rejects = tables
     files = [source.label for source in sources]
     rows_in = {
         files[i]: connection.execute(f"SELECT count(*) FROM {source.relation}").fetchall()[0][0]
         for i, source in enumerate(sources)
     }
-    counted = connection.execute(
-        f"SELECT file, code, count(*), coalesce(sum({exact('value')}), 0) FROM {judged} GROUP BY file, code"
-    ).fetchall()
     value_in = {file: Decimal(0) for file in files}
     for file, _, _, value in counted:
         value_in[files[file]] += value
     lines = [Line(files[file], code, rows, value) for file, code, rows, value in counted if code is not None]
+    # Where all rows can be used, nothing is asked of each row again.
+    where = "WHERE code IS NOT NULL" if lines else "LIMIT 0"
     connection.execute(
         f"CREATE TABLE {rejects} AS SELECT source_file, row AS source_row, code, shown_value AS value "
-        f"FROM {judged} WHERE code IS NOT NULL"
+        f"FROM {judged} {where}"
     )
     for source in sources:
         if source.broken is None:
@@ -242,24 +266,29 @@ def _split(
     if not usable:
         raise nothing_left(lines)
     extras = "".join(f", {ident(name)}" for name in staging.extras)
+    kept = "WHERE code IS NULL" if where.startswith("WHERE") else ""
     connection.execute(
-        f"CREATE TABLE {orders} AS SELECT customer_id, order_day, value, order_id, items, source_file, "
-        f"row AS source_row{extras} FROM {judged} WHERE code IS NULL"
+        f"CREATE {'VIEW' if in_place else 'TABLE'} {orders} AS SELECT customer_id, order_day, value, "
+        f"order_id, items, source_file, row AS source_row{extras} FROM {judged} {kept}"
     )
-    notes.extend(overlap_notes(connection, judged, files, "order_id" in staging.mapping))
-    if "order_id" in staging.mapping:
-        merge_lines(connection, orders, list(staging.extras))
-    notes.extend(order_notes(connection, orders, "order_id" in staging.mapping))
-    lines += _account(connection, orders, files, usable)
-    negative = sum(line.rows for line in lines if line.code == "negative_value")
-    if negative:
-        notes.append(
-            f"{negative:,} rows with negative amounts were left out: returns are not purchases, "
-            "and the values of the orders they belong to are before returns"
-        )
-    return Reconciliation(
-        rows_in, value_in, together(lines, files), tuple(notes), currency, "value" in staging.mapping
-    )
+    has_order_id = "order_id" in staging.mapping
+
+    def account() -> Reconciliation:
+        told = [*notes, *overlap_notes(connection, judged, files, has_order_id)]
+        if has_order_id:
+            merge_lines(connection, orders, list(staging.extras))
+        told += order_notes(connection, orders, has_order_id)
+        every = [*lines, *_account(connection, orders, files, usable)]
+        negative = sum(line.rows for line in lines if line.code == "negative_value")
+        if negative:
+            told.append(
+                f"{negative:,} rows with negative amounts were left out: returns are not purchases, "
+                "and the values of the orders they belong to are before returns"
+            )
+        has_value = "value" in staging.mapping
+        return Reconciliation(rows_in, value_in, together(every, files), tuple(told), currency, has_value)
+
+    return account
 
 
 def _account(connection: Any, orders: str, files: list[str], usable: dict[str, int]) -> list[Line]:

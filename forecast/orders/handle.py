@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,15 @@ from forecast.orders.writing import write_frame
 from forecast.periods import parse_day
 
 _numbers = itertools.count(1)
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file; (-1, -1) when it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +48,8 @@ class Orders:
         (refunds, cancellations, a later load), as they were known from one day to the next.
     refusal : str, optional
         Why no customer can be told from another; only totals can then be had.
+    account : Reconciliation, or a function that makes it
+        Of a large Parquet file it is made when somebody asks.
     reconciliation : Reconciliation
         Where every row and every euro went, for all that was read.
     mapping : dict of role to column name
@@ -47,6 +59,8 @@ class Orders:
         The other columns.
     paths : tuple of Path
         The files that were read, so that no output overwrites them.
+    stamps : tuple of (size, time of the last change)
+        Of those files, where ``table`` is a view that reads them as it is needed.
 
     Examples
     --------
@@ -64,7 +78,7 @@ class Orders:
     connection: Any
     orders_table: str
     rejects_table: str
-    reconciliation: Reconciliation
+    account: Reconciliation | Callable[[], Reconciliation]
     mapping: dict[str, str]
     dialect: str
     currency: str | None
@@ -76,6 +90,12 @@ class Orders:
     canonical_table: str | None = None
     versions_table: str | None = None
     refusal: str | None = None
+    stamps: tuple[tuple[int, int], ...] = ()
+
+    @cached_property
+    def reconciliation(self) -> Reconciliation:
+        """Where every row and every euro went, for all that was read."""
+        return self.account if isinstance(self.account, Reconciliation) else self.account()
 
     @property
     def table(self) -> str:
@@ -84,8 +104,15 @@ class Orders:
         Raises
         ------
         InputError
-            When the source does not say who bought.
+            When the source does not say who bought, or is read as it is needed and has changed meanwhile.
         """
+        for path, stamp in zip(self.paths, self.stamps, strict=False):
+            if stamp != stamp_of(path):
+                raise InputError(
+                    "the file is gone or has changed since it was read",
+                    where=path.name,
+                    advice="Read the orders again.",
+                )
         if self.refusal is not None:
             raise InputError(
                 self.refusal, where=self.dialect, advice="Use its totals: orders.sales(), or forecast check."

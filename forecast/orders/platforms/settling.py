@@ -96,7 +96,7 @@ def settle(
         connection=connection,
         orders_table=orders,
         rejects_table=rejects,
-        reconciliation=reconciliation,
+        account=reconciliation,
         mapping=entries.mapping,
         dialect=platform.name,
         currency=entries.currency,
