@@ -211,17 +211,26 @@ def tail_sizes(r: np.ndarray, alpha: np.ndarray, h: float, limit: int) -> np.nda
     sizes = np.empty(r.size, np.int64)
     for i in range(r.size):
         z = h / (alpha[i] + h)
-        log_z = math.log(z)
-        log_p = r[i] * math.log1p(-z)
-        j = 0
+        j, p = _within_reach(r[i], z, limit)
         while j < limit:
             ratio = (r[i] + j) / (j + 1.0) * z
-            if ratio < 1.0 and log_p + math.log(ratio / (1.0 - ratio)) < math.log(_TAIL):
+            if ratio < 1.0 and p * ratio < _TAIL * (1.0 - ratio):
                 break
-            log_p += math.log((r[i] + j) / (j + 1.0)) + log_z
+            p *= ratio
             j += 1
         sizes[i] = j + 2
     return sizes
+
+
+@njit(cache=True, nogil=True)
+def _within_reach(r: float, z: float, limit: int) -> tuple[int, float]:
+    """The first count, 0 but for very large rates, whose chance a double holds well, and that chance."""
+    log_p = r * math.log1p(-z)
+    j = 0
+    while log_p < -600.0 and j < limit:
+        log_p += math.log((r + j) / (j + 1.0) * z)
+        j += 1
+    return j, math.exp(log_p)
 
 
 @njit(cache=True, nogil=True)
@@ -236,12 +245,12 @@ def _fill_tails(
 ) -> None:
     for i in range(r.size):
         z = h / (alpha[i] + h)
-        log_z = math.log(z)
-        log_p = r[i] * math.log1p(-z)
         begin, end = offsets[i], offsets[i + 1]
-        for j in range(end - begin):
-            out[begin + j] = math.exp(log_p)
-            log_p += math.log((r[i] + j) / (j + 1.0)) + log_z
+        reached, p = _within_reach(r[i], z, end - begin)
+        out[begin : begin + reached] = 0.0
+        for j in range(reached, end - begin):
+            out[begin + j] = p
+            p *= (r[i] + j) / (j + 1.0) * z
         for j in range(end - 2, begin - 1, -1):  # tails are summed from the far end: no subtraction
             out[j] += out[j + 1]
         out[begin] = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from forecast.predict.tables import (
     count_scores,
     expected_and_discount,
     gathered,
+    grouped,
+    plain_quantiles,
     purchase_quantiles,
     resize,
     tail_table,
@@ -88,12 +90,18 @@ def predict_customers(
     levels = check_levels(levels)
     margin = check_margin(margin)
     discount_rate = check_discount_rate(discount_rate)
+    found: dict[str, np.ndarray] = {}
     size = customers.block
-    parts = [
-        _block(model, customers.rows(slice(begin, begin + size)), days, levels, margin, discount_rate)
-        for begin in range(0, len(customers), size)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = None
+    if levels and len(customers) > size:  # those who share a distribution into one block: it is made once
+        pairs = customers.pairs(model.purchases)
+        order, _ = grouped(pairs.index, len(pairs.x))
+    for begin in range(0, len(customers), size):
+        rows = slice(begin, begin + size) if order is None else order[begin : begin + size]
+        part = _block(model, customers.rows(rows), days, levels, margin, discount_rate)
+        for name, values in part.items():
+            found.setdefault(name, np.empty(len(customers), values.dtype))[rows] = values
+    return found
 
 
 def _block(
@@ -111,21 +119,24 @@ def _block(
     ahead = model.ahead(customers.as_of)
     names = ("p_alive", "p_purchase", "expected_purchases", "discounted")
     out = {name: np.zeros(len(customers)) for name in names}
-    tables = Tables(fitted, draws, pairs, ahead(days))
-    for number, (draw, weight) in enumerate(zip(draws, weights, strict=True)):
+    for draw, weight in zip(draws, weights, strict=True):
         p_alive = weight * np.exp(log_p_alive(fitted, draw, customers))
         expected, discount = expected_and_discount(fitted, draw, pairs, ahead, days, discount_rate)
-        offsets, tails = tables[number]
+        some = fitted.spec.formulas.PROCESS.some(*pairs.live(fitted, draw), ahead(days))
         out["p_alive"] += p_alive
-        out["p_purchase"] += p_alive * tails[offsets[:-1] + 1][pairs.index]
+        out["p_purchase"] += p_alive * some[pairs.index]
         out["expected_purchases"] += p_alive * expected[pairs.index]
         out["discounted"] += p_alive * (expected * discount)[pairs.index]
     discounted = out.pop("discounted")
     out["p_purchase"] = model.calibration.above(out["p_purchase"])
     shares, ends = _interval_shares(levels)
     shares = model.calibration.shares(shares)
+    tables = Tables(fitted, draws, pairs, ahead(days))
     if levels:
-        counts = purchase_quantiles(*_beyond(model, customers, pairs, draws, weights, tables), shares)
+        if len(draws) == 1:
+            counts = plain_quantiles(pairs.index, out["p_alive"], *tables[0], shares)
+        else:
+            counts = purchase_quantiles(*_beyond(model, customers, pairs, draws, weights, tables), shares)
         out.update({f"purchases-{name}": counts[j] for j, name in enumerate(ends)})
     spend = customers.spend()
     if model.spend is None or spend is None:
@@ -140,7 +151,8 @@ def _block(
         plain = out["expected_purchases"]
         worth = margin * np.divide(discounted, plain, out=none, where=plain > 0)
         worth *= model.calibration.spend_level(0.0, float(days))
-        values = _values(model, customers, pairs, days, shares)
+        made = {int(i): tables[number] for number, i in enumerate(index)} if tables.kept else {}
+        values = _values(model, customers, pairs, days, shares, made)
         out.update({f"value-{name}": values[j] * worth for j, name in enumerate(ends)})
     return out
 
@@ -203,24 +215,30 @@ class Tables:
 
     def __init__(self, fitted: Fitted, draws: Draws, pairs: Pairs, time: float) -> None:
         self._make = lambda number: tail_table(fitted, draws[number], pairs, time)
-        self._kept: list[tuple[np.ndarray, np.ndarray]] | None = [] if len(draws) <= KEPT_DRAWS else None
-        self.sizes = np.zeros(len(pairs.x), np.int64)
+        self._draws = len(draws)
+        self.kept = len(draws) <= KEPT_DRAWS
+        self._found: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._kept is not None and number < len(self._kept):
-            return self._kept[number]
-        found = self._make(number)
-        np.maximum(self.sizes, np.diff(found[0]), out=self.sizes)
-        if self._kept is not None:
-            self._kept.append(found)
-        return found
+        if not self.kept:
+            return self._make(number)
+        while len(self._found) <= number:
+            self._found.append(self._make(len(self._found)))
+        return self._found[number]
+
+    def sizes(self) -> np.ndarray:
+        """For each pair the longest tail of all draws."""
+        longest = np.diff(self[0][0])
+        for number in range(1, self._draws):
+            np.maximum(longest, np.diff(self[number][0]), out=longest)
+        return longest
 
 
 def _beyond(
     model: ClvModel, customers: Customers, pairs: Pairs, draws: Draws, weights: np.ndarray, tables: Tables
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chances of more than ``n`` purchases, n = 0, 1, …, customer after customer, the mean over draws."""
-    starts = np.concatenate([[0], np.cumsum(tables.sizes[pairs.index] - 1)])
+    starts = np.concatenate([[0], np.cumsum(tables.sizes()[pairs.index] - 1)])
     beyond = np.zeros(int(starts[-1]))
     for number, (draw, weight) in enumerate(zip(draws, weights, strict=True)):
         p_alive = np.exp(log_p_alive(model.purchases, draw, customers))
@@ -230,9 +248,14 @@ def _beyond(
 
 
 def _values(
-    model: ClvModel, customers: Customers, pairs: Pairs, days: float, shares: np.ndarray
+    model: ClvModel,
+    customers: Customers,
+    pairs: Pairs,
+    days: float,
+    shares: np.ndarray,
+    made: Mapping[int, tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray:
-    """Quantiles of value, on few weighted draws."""
+    """Quantiles of value, on few weighted draws; the tails of some of them are made already."""
     assert model.spend is not None
     spend = customers.spend()
     assert spend is not None
@@ -246,11 +269,14 @@ def _values(
         for c in np.unique(customers.cell):
             rows = np.flatnonzero(customers.cell == c)
             own = customers.rows(rows)
-            found[:, rows] = _values(model, own, own.pairs(model.purchases), days, shares)
+            found[:, rows] = _values(model, own, own.pairs(model.purchases), days, shares, {})
         return found
     draws = [model.purchases.draw(i, customers.purchase_matrix) for i in index]
-    ahead = model.ahead(customers.as_of)
-    tables = [tail_table(model.purchases, draw, pairs, ahead(days)) for draw in draws]
+    time = model.ahead(customers.as_of)(days)
+    tables = [
+        made[int(i)] if int(i) in made else tail_table(model.purchases, draw, pairs, time)
+        for i, draw in zip(index, draws, strict=True)
+    ]
     sizes = np.max([np.diff(offsets) for offsets, _ in tables], axis=0)
     stacked, alive, offsets = [], [], np.zeros(1, np.int64)
     for draw, (own_offsets, tails) in zip(draws, tables, strict=True):
@@ -313,8 +339,6 @@ def _score_block(model: ClvModel, customers: Customers, y: np.ndarray, days: flo
     pairs = customers.pairs(fitted)
     ahead = model.ahead(customers.as_of)(days)
     tables = Tables(fitted, draws, pairs, ahead)
-    for number in range(len(draws)):
-        tables[number]  # the sizes must be known
     starts, beyond = _beyond(model, customers, pairs, draws, weights, tables)
     crps, below, at = count_scores(starts, model.calibration.above(beyond), y)
     if model.calibration.warps:

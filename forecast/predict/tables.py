@@ -56,6 +56,29 @@ def distinct_pairs(major: np.ndarray, minor: np.ndarray) -> tuple[np.ndarray, np
     return first[values // len(second)], second[values % len(second)], index
 
 
+@njit(cache=True, nogil=True)
+def grouped(index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows group by group, in a group as they come, and where each of ``size`` groups begins.
+
+    Examples
+    --------
+    >>> rows, starts = grouped(np.array([1, 0, 1]), 2)
+    >>> rows.tolist(), starts.tolist()
+    ([1, 0, 2], [0, 1, 3])
+    """
+    starts = np.zeros(size + 1, np.int64)
+    for i in range(index.size):
+        starts[index[i] + 1] += 1
+    for group in range(size):
+        starts[group + 1] += starts[group]
+    place = starts.copy()
+    rows = np.empty(index.size, np.int64)
+    for i in range(index.size):
+        rows[place[index[i]]] = i
+        place[index[i]] += 1
+    return rows, starts
+
+
 def gathered(draw: tuple[Any, ...], cell: np.ndarray | None) -> tuple[Any, ...]:
     """Parameters row by row: those of each row's cell, or the same for all."""
     return draw if cell is None else tuple(v if np.ndim(v) == 0 else v[cell] for v in draw)
@@ -198,6 +221,24 @@ def add_beyond(
         weight = share * p_alive[i]
         for n in range(min(starts[i + 1] - starts[i], end - begin)):
             beyond[starts[i] + n] += weight * tails[begin + n]
+
+
+@njit(cache=True, nogil=True)
+def plain_quantiles(
+    index: np.ndarray, p_alive: np.ndarray, offsets: np.ndarray, tails: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """What :func:`purchase_quantiles` finds where there is one draw: nothing is mixed, nothing is kept."""
+    out = np.empty((shares.size, index.size), np.int32)
+    for i in range(index.size):
+        begin = offsets[index[i]] + 1
+        most = offsets[index[i] + 1] - begin
+        for j in range(shares.size):
+            left = 1.0 - shares[j] + 1e-12
+            n = 0
+            while n < most and p_alive[i] * tails[begin + n] > left:
+                n += 1
+            out[j, i] = n
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -10,16 +10,19 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from numba import njit
 from scipy import special
 
-from forecast.predict.tables import distinct_pairs
+from forecast.predict.tables import distinct_pairs, grouped
 
 _STEP = 1.0 / 32.0  # nodes lie on one lattice, so that blocks cannot shift them
 _EDGE = 1e-6
+_NOTHING = math.log(1e-18)
+_MANY = 16_384
 
 
 @njit(cache=True, nogil=True)
@@ -101,6 +104,30 @@ def _solve(
 
 
 @njit(cache=True, nogil=True)
+def _solve_plain(
+    share: float, alive: float, none: float, shift: float, cdf: np.ndarray, first: float, last: int
+) -> float:
+    """The quantile where there is one draw: a search among the nodes, and a line between two of them."""
+    wanted = share - (1.0 - alive)
+    if wanted <= alive * none:
+        return 0.0
+    wanted /= alive
+    low, high = 0, last
+    if wanted <= cdf[0]:
+        return math.exp(shift + first * _STEP)
+    if wanted > cdf[last]:
+        return math.exp(shift + (first + last) * _STEP)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if cdf[middle] < wanted:
+            low = middle
+        else:
+            high = middle
+    between = (wanted - cdf[low]) / (cdf[high] - cdf[low])
+    return math.exp(shift + (first + low + between) * _STEP)
+
+
+@njit(cache=True, nogil=True)
 def _mix_and_solve(
     begin: int,
     end: int,
@@ -130,8 +157,9 @@ def _mix_and_solve(
             for n in range(1, high - low):
                 mass = tails[d, low + n] - (tails[d, low + n + 1] if low + n + 1 < high else 0.0)
                 if mass > 0.0:
+                    piece = pieces[d % pieces.shape[0], n - 1]
                     for k in range(nodes):
-                        cdfs[d, k] += mass * pieces[d % pieces.shape[0], n - 1, k]
+                        cdfs[d, k] += mass * piece[k]
             # Where a table ends must not depend on who else is in the block.
             last[d] = min(np.searchsorted(cdfs[d], 1.0 - 2.0 * _EDGE), nodes - 1)
         for m in range(starts[c], starts[c + 1]):
@@ -140,7 +168,10 @@ def _mix_and_solve(
                 own[d] = alive[d, i]
                 shift[d] = log_level[d % log_level.shape[0], i]
             for j in range(shares.size):
-                out[j, i] = _solve(shares[j], weight, own, none, shift, cdfs, first, last)
+                if draws == 1:
+                    out[j, i] = _solve_plain(shares[j], own[0], none[0], shift[0], cdfs[0], first, last[0])
+                else:
+                    out[j, i] = _solve(shares[j], weight, own, none, shift, cdfs, first, last)
 
 
 def value_quantiles(
@@ -181,23 +212,29 @@ def value_quantiles(
     """
     combo_n, combo_pair, combo = distinct_pairs(n, index.astype(float))
     pairs = combo_pair.astype(np.int64)
-    members = np.argsort(combo, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(combo, minlength=len(combo_n)))])
+    members, starts = grouped(combo, len(combo_n))
     log_level = np.log(level)
     sizes = np.diff(offsets)
     out = np.empty((len(shares), len(n)))
-    bounds = np.flatnonzero(np.concatenate([[True], combo_n[1:] != combo_n[:-1], [True]]))
+    threads = os.cpu_count() or 1
+    # Combinations with the same n share pieces; those with many customers are taken a few at a time.
+    group = np.concatenate([[0], np.cumsum(combo_n[1:] != combo_n[:-1])])
+    heads = np.flatnonzero(np.diff(group, prepend=-1))
+    most = np.maximum.reduceat(sizes[pairs], heads) - 1
+    spans = np.flatnonzero(np.diff(group, prepend=-1, append=-1) | np.diff(starts // _MANY, prepend=-1))
 
-    def group(span: tuple[int, int]) -> None:
-        begin, end = span
-        first, pieces = _pieces(spend, float(combo_n[begin]), int(sizes[pairs[begin:end]].max()) - 1)
+    @lru_cache(maxsize=threads)
+    def pieces(number: int) -> tuple[float, np.ndarray]:
+        return _pieces(spend, float(combo_n[heads[number]]), int(most[number]))
+
+    def solve(span: tuple[int, int]) -> None:
+        first, cdfs = pieces(int(group[span[0]]))
         _mix_and_solve(
-            begin, end, pairs, offsets, tails, pieces, first, starts, members, weight, alive, log_level,
-            shares, out,
-        )  # fmt: skip
+            *span, pairs, offsets, tails, cdfs, first, starts, members, weight, alive, log_level, shares, out
+        )
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # groups write to different customers
-        list(pool.map(group, pairwise(bounds.tolist())))
+    with ThreadPoolExecutor(threads) as pool:  # each writes to other customers
+        list(pool.map(solve, pairwise(spans.tolist())))
     return out
 
 
@@ -211,6 +248,19 @@ def _pieces(spend: list[tuple[float, float]], n: float, most: int) -> tuple[floa
         highs.append(math.log(high / (1.0 - high)))
     first = math.floor(min(lows) / _STEP)
     nodes = np.arange(first, math.ceil(max(highs) / _STEP) + 1) * _STEP
-    counts = np.arange(1.0, most + 1.0)[:, None]
-    at = special.expit(nodes)[None, :]
-    return float(first), np.stack([special.betainc(p * counts, q + p * n, at) for p, q in spend])
+    return float(first), np.stack([_cdfs(p, q + p * n, most, nodes) for p, q in spend])
+
+
+def _cdfs(p: float, b: float, most: int, nodes: np.ndarray) -> np.ndarray:
+    """``I(p k, b)`` at the log odds ``nodes``, for k = 1, 2, ... ``most``; 0 and 1 beyond what doubles hold.
+
+    The density of the log odds is log-concave: the mass beyond a point is at most the density over the
+    slope of its logarithm.
+    """
+    at, a = special.expit(nodes), p * np.arange(1.0, most + 1.0)[:, None]
+    slope = a - (a + b) * at
+    log_density = a * np.log(at) + b * special.log_expit(-nodes) - special.betaln(a, b)
+    beyond = log_density - np.log(np.maximum(np.abs(slope), 1e-300))
+    found = np.where(slope < 0.0, 1.0, 0.0)
+    special.betainc(a, b, at, out=found, where=beyond > _NOTHING)
+    return found
