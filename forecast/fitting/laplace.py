@@ -18,6 +18,7 @@ from forecast.fitting.search import Optimum, maximise
 
 DRAWS = 1000
 K_HAT_LIMIT = 0.7
+_PIECES = 64  # of the draws, handed out to threads
 _MANY_ROWS, _FEW_DRAWS = 100_000, 250  # an integral a row is dear: fewer draws, some of them twice
 
 
@@ -60,8 +61,12 @@ def fit_laplace(problem: Problem, priors: Priors, *, draws: int = DRAWS, seed: i
     slow = not problem.spec.elementary and len(problem.weight) > _MANY_ROWS
     z = rng.standard_normal((min(draws, _FEW_DRAWS) if slow else draws, size))
     u = found.at + z @ root.T
+
+    def densities(rows: np.ndarray) -> list[float]:
+        return [problem.log_density(priors, row) for row in rows]
+
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        target = np.array(list(pool.map(lambda row: problem.log_density(priors, row), u)))
+        target = np.concatenate(list(pool.map(densities, np.array_split(u, min(len(u), _PIECES)))))
     weights, k_hat = smooth(target + 0.5 * np.square(z).sum(axis=1))
     kept = u[systematic(weights, rng, draws)]
     return from_draws(

@@ -129,6 +129,7 @@ NBD = ModelSpec(
     formulas=nbd,
     scaled=("alpha",),
     reference="Ehrenberg (1959)",
+    compiled=kernels.NBDSum,
     limits=(_SAME_RATE,),
 )
 _BG_LIMITS: tuple[Limit, ...] = (

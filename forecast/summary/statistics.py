@@ -203,10 +203,12 @@ def distinct(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     for codes, _, size in coded[1:]:
         key *= size
         key += codes
-    key, counts = count_keys(key, int(room).bit_length())
+    key, counts = count_keys(key.astype(np.int32) if room < 2**31 else key, int(room).bit_length())
+    key = key.astype(np.int64)
     rows = []
     for _, levels, size in coded[:0:-1]:
-        key, part = np.divmod(key, size)
+        rest = key // size  # faster than divmod, which divides one by one
+        key, part = rest, key - rest * size
         rows.append(part if levels is None else levels[part])
     rows.append(key if coded[0][1] is None else coded[0][1][key])
     return rows[::-1], counts

@@ -14,7 +14,7 @@ from scipy import integrate, optimize
 
 from forecast.maths import bgnbd, gammagamma, jets, nbd
 from forecast.maths.jets import JETS
-from forecast.maths.kernels import BGNBDSum, GammaGammaSum
+from forecast.maths.kernels import BGNBDSum, GammaGammaSum, NBDSum
 from forecast.maths.ops import NAMES, NUMPY
 
 RNG = np.random.default_rng(7)
@@ -59,8 +59,8 @@ def test_derivatives_agree_with_differences(
 
 @pytest.mark.parametrize(
     ("compiled", "model", "theta", "data"),
-    [(BGNBDSum, *CASES[1]), (GammaGammaSum, *CASES[2])],
-    ids=["bgnbd", "gammagamma"],
+    [(NBDSum, *CASES[0]), (BGNBDSum, *CASES[1]), (GammaGammaSum, *CASES[2])],
+    ids=["nbd", "bgnbd", "gammagamma"],
 )
 @pytest.mark.parametrize("unit", [1.0, 1 / 7], ids=["whole", "fractional"])
 def test_compiled_sums_equal_the_text(
@@ -72,6 +72,10 @@ def test_compiled_sums_equal_the_text(
     assert found[0] == pytest.approx(text[0], rel=1e-10)
     assert found[1] == pytest.approx(text[1], rel=1e-10, abs=1e-9)
     assert found[2] == pytest.approx(text[2], rel=1e-10, abs=1e-9)
+    assert compiled(**scaled, weight=W).value(np.array(theta)) == pytest.approx(text[0], rel=1e-10)
+    ones = np.ones_like(W)  # the commonest weight has a way of its own
+    plain = jets.weighted_sum(model.log_likelihood(JETS, *jets.variables(theta), **scaled), ones)
+    assert compiled(**scaled, weight=ones)(np.array(theta))[0] == pytest.approx(plain[0], rel=1e-12)
 
 
 def test_compiled_sums_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
