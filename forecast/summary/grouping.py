@@ -196,7 +196,8 @@ def _shared_out(batch: Any, prefix: bytes, width: int, splitters: np.ndarray, va
     days = batch.column(1)
     day = np.frombuffer(days.buffers()[1], np.int32)[days.offset : days.offset + len(days)]
     value = batch.column(2).to_numpy() if valued else np.zeros(0)
-    words, day, value, begins = share_out(words, day, value, splitters)
+    near = np.searchsorted(splitters[:, 0] >> np.uint64(48), np.arange(65_537, dtype=np.uint64))
+    words, day, value, begins = share_out(words, day, value, splitters, near)
     return _Block([words, day, value] if valued else [words, day], begins)
 
 

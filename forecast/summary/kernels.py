@@ -84,9 +84,10 @@ def unpack_ids(words: np.ndarray, prefix: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 @njit(cache=True, nogil=True)
-def _part_of(words: np.ndarray, i: int, splitters: np.ndarray) -> int:
-    """How many splitters are not above the id."""
-    low, high = 0, splitters.shape[0]
+def _part_of(words: np.ndarray, i: int, splitters: np.ndarray, near: np.ndarray) -> int:
+    """How many splitters are not above the id; ``near`` tells by its first two bytes where to look."""
+    top = np.int64(words[i, 0] >> np.uint64(48))
+    low, high = near[top], near[top + 1]
     while low < high:
         middle = (low + high) // 2
         above = False
@@ -103,7 +104,7 @@ def _part_of(words: np.ndarray, i: int, splitters: np.ndarray) -> int:
 
 @njit(cache=True, nogil=True)
 def share_out(
-    words: np.ndarray, day: np.ndarray, value: np.ndarray, splitters: np.ndarray
+    words: np.ndarray, day: np.ndarray, value: np.ndarray, splitters: np.ndarray, near: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rows put together by the range their id falls into, and where each range begins.
 
@@ -115,6 +116,8 @@ def share_out(
         Or empty in a log without money; comes back in whole millionths, halves away from zero.
     splitters : ndarray of uint64, shape (ranges - 1, width)
         Sorted; an id that equals one belongs to the range above.
+    near : ndarray of int64, shape (65537,)
+        How many splitters begin with fewer than each two bytes.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def share_out(
     part = np.empty(n, np.int32)
     begins = np.zeros(ranges + 1, np.int64)
     for i in range(n):
-        part[i] = _part_of(words, i, splitters)
+        part[i] = _part_of(words, i, splitters, near)
         begins[part[i] + 1] += 1
     for k in range(ranges):
         begins[k + 1] += begins[k]
