@@ -1,10 +1,10 @@
 # Works on a fresh clone with python3 (3.11 or newer), make and a package index. Each target creates and
-# reuses .venv; test-newer has .venv-newer, bench-posterior .venv-peers as well.
+# reuses .venv; test-newer has .venv-newer, test-spark .venv-spark, bench-posterior .venv-peers as well.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newer lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior bench-replay bench-exports accuracy clean
+.PHONY: demo test test-newer test-spark bench-spark lint format notebooks torture bench bench-backtesting bench-calibration bench-posterior bench-replay bench-exports accuracy clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +27,15 @@ torture: $(VENV)/.tested
 
 test-newer:
 	PYTHON=$(PYTHON) bash .ci/newer
+
+# Spark 4 on two workers of this machine; needs Java 17 or newer (bash .ci/java), else everything is skipped.
+.venv-spark/.tested: pyproject.toml
+	test -x .venv-spark/bin/python || $(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,spark]"
+	touch $@
+
+test-spark: .venv-spark/.tested
+	.venv-spark/bin/python -m pytest -p no:xdist -rs tests/spark
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -56,6 +65,10 @@ bench-posterior: $(VENV)/.tested
 bench-exports: $(VENV)/.tested
 	$(BIN)/python benchmarks/exports.py
 
+# CLV_BENCH_ORDERS: how many orders, 20 million by default.
+bench-spark: .venv-spark/.tested
+	.venv-spark/bin/python benchmarks/spark.py
+
 # CLV_BENCH_DATA as for accuracy.
 bench-replay: $(VENV)/.tested
 	$(BIN)/python benchmarks/replay.py
@@ -65,4 +78,4 @@ accuracy: $(VENV)/.tested
 	$(BIN)/python benchmarks/accuracy.py
 
 clean:
-	rm -rf $(VENV) .venv-newer .venv-peers demo build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newer .venv-spark .venv-peers demo build dist .pytest_cache .mypy_cache .ruff_cache

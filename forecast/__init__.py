@@ -155,6 +155,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "spark":
+        return importlib.import_module("forecast.spark")
     if name not in _HOMES:
         raise AttributeError(f"module 'forecast' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

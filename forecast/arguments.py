@@ -33,6 +33,15 @@ def _add_histories(parser: argparse.ArgumentParser) -> None:
         help="with --histories: their repeat purchases by day (day, repeat_purchases), for a season",
     )  # fmt: skip
     parser.set_defaults(usage=parser)
+    engine = parser.add_argument_group("where histories are made")
+    engine.add_argument(
+        "--engine", choices=["duckdb", "spark"], default="duckdb",
+        help="spark: of Parquet or CSV, one row an order; needs clv-forecast[spark] and Java "
+        "(default: duckdb)",
+    )  # fmt: skip
+    engine.add_argument(
+        "--master", metavar="URL", help="with --engine spark: such as spark://host:7077, yarn or local[4]"
+    )
 
 
 _OF_ORDERS: dict[str, Any] = {
@@ -40,6 +49,9 @@ _OF_ORDERS: dict[str, Any] = {
     "status": [], "hash_ids": None, "value_policy": None, "zero_value": None, "exclude": "marketplace",
     "max_rejected": None,
 }  # fmt: skip
+
+
+_FILES_ALONE = ("query", "date_format", "rates", "status", "hash_ids", "exclude")
 
 
 def wrong_sources(options: argparse.Namespace) -> str | None:
@@ -58,6 +70,16 @@ def wrong_sources(options: argparse.Namespace) -> str | None:
         return "ORDERS and --histories are given: one of them is enough"
     if options.daily and not options.histories:
         return "--daily goes with --histories"
+    if options.engine == "spark":
+        if options.histories:
+            return "--histories are made already: leave --engine out"
+        given = [name for name in _FILES_ALONE if getattr(options, name) != _OF_ORDERS[name]]
+        if options.dialect not in ("auto", "generic"):
+            given.append("dialect")
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        return f"--engine spark reads plain tables of orders, without {flags}" if given else None
+    if options.master is not None:
+        return "--master goes with --engine spark"
     if not options.histories:
         return None
     given = [name for name, usual in _OF_ORDERS.items() if getattr(options, name) != usual]

@@ -49,6 +49,8 @@ def _statuses(pairs: list[str]) -> dict[str, str] | None:
 def _read(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None = None) -> Any:
     from forecast import pipeline
 
+    if getattr(options, "engine", "duckdb") == "spark":
+        return _summarise(options)
     if getattr(options, "histories", []):
         from forecast.receiving import read_histories
 
@@ -63,6 +65,20 @@ def _read(options: argparse.Namespace, progress: Callable[[str, int, int], None]
         exclude=() if options.exclude == "none" else [e.strip() for e in options.exclude.split(",")],
         **_reading(options, progress),
     )
+
+
+def _summarise(options: argparse.Namespace) -> Any:
+    """Histories made by Spark, with the columns that the command needs."""
+    from forecast.engines import read_with_spark
+
+    o = options
+    model = getattr(o, "model", None)
+    asked = [columns for own in _covariates(getattr(o, "covariate", [])).values() for columns in own]
+    return read_with_spark(
+        o.orders, master=o.master, model=model, models=o.models, columns=[*([o.by] if o.by else []), *asked],
+        mapping=_mapping(o.map), as_of=o.as_of, timezone=o.timezone, currency=o.currency,
+        zero_value=o.zero_value, max_rejected=o.max_rejected,
+    )  # fmt: skip
 
 
 def _source(options: argparse.Namespace) -> Any:

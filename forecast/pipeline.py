@@ -32,6 +32,7 @@ from forecast.periods import (
     horizon_periods,
 )
 from forecast.predict import portfolio_totals, score_table
+from forecast.predict.spark import score_frames
 from forecast.reports.terminal import (
     board_lines,
     history_lines,
@@ -53,7 +54,7 @@ from forecast.reports.writing import (
 from forecast.store.artifacts import parse_reference
 from forecast.store.guarding import output_folder, protect
 from forecast.store.writing import write_table, write_text
-from forecast.summary import GivenHistories, histories_of
+from forecast.summary import GIVEN, GivenHistories, SparkHistories, histories_of
 from forecast.training import fit as fit_model
 
 Progress = Callable[[str, int, int], None]
@@ -94,9 +95,9 @@ def read(source: Any, *, max_rejected: float | None = None, **options: Any) -> O
     return orders
 
 
-def facts(orders: Orders | GivenHistories) -> dict[str, Any]:
+def facts(orders: Orders | GivenHistories | SparkHistories) -> dict[str, Any]:
     """What every output says of the orders or histories behind it."""
-    if isinstance(orders, GivenHistories):
+    if isinstance(orders, GIVEN):
         return {
             "customers": len(orders),
             "first_day": orders.first_day,
@@ -120,9 +121,9 @@ def facts(orders: Orders | GivenHistories) -> dict[str, Any]:
     }
 
 
-def _notes(orders: Orders | GivenHistories, as_of: Any) -> list[str]:
+def _notes(orders: Orders | GivenHistories | SparkHistories, as_of: Any) -> list[str]:
     """What was noticed: of orders a silence before ``as_of``, of histories also how they were read."""
-    return list(orders.notes) if isinstance(orders, GivenHistories) else silence_notes(orders, as_of)
+    return list(orders.notes) if isinstance(orders, GIVEN) else silence_notes(orders, as_of)
 
 
 def noted(notes: list[str]) -> list[str]:
@@ -196,7 +197,7 @@ def history(
 
 
 def fit(
-    orders: Orders | GivenHistories,
+    orders: Orders | GivenHistories | SparkHistories,
     name: str,
     *,
     models: Any = "models",
@@ -256,7 +257,7 @@ def fit(
 
 
 def score(
-    orders: Orders | GivenHistories,
+    orders: Orders | GivenHistories | SparkHistories,
     model: str,
     *,
     out: Any,
@@ -295,9 +296,15 @@ def score(
     def tables() -> Iterator[pd.DataFrame]:
         nonlocal unseen
         done = 0
+        there = None
+        if isinstance(histories, SparkHistories):
+            there = score_frames(histories, own.clv, BATCH, as_of=histories.as_of, days=days, **options)
         for frame in histories.batches(BATCH):
             unseen += own.unseen(frame)
-            table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
+            if there is None:
+                table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
+            else:
+                table = next(there).set_index(frame.index)
             yield table.assign(**{name: frame[name] for name in kept})
             done += len(frame)
             if progress is not None:

@@ -20,7 +20,7 @@ from forecast.predict import ClvModel
 from forecast.predict.calibration import NONE
 from forecast.predict.population import BLOCK, SPEND_BASES
 from forecast.predict.segments import freeze_cut_offs
-from forecast.summary import GivenHistories, Histories, HistoryTable, histories_of
+from forecast.summary import GIVEN, GivenHistories, HistoryTable, SparkHistories, histories_of
 from forecast.summary.first_orders import first_orders
 
 NO_QUARTERS = "the default for histories, which hold no earlier quarters to choose by"
@@ -45,7 +45,7 @@ def fit(
 
     Parameters
     ----------
-    orders : Orders or GivenHistories
+    orders : Orders, GivenHistories or SparkHistories
         Of histories (:func:`forecast.read_histories`) the model is the same as of their orders, but there
         are no earlier quarters to choose it by.
     as_of : date or ISO string, optional
@@ -101,10 +101,10 @@ def fit(
     """
     check_method(method)
     reason = ASKED
-    if isinstance(orders, GivenHistories):
+    if isinstance(orders, GIVEN):
         _refuse_choosing(orders, purchases, seasonal, spend)
         reason = ASKED if purchases else NO_QUARTERS
-    purchases = purchases or ("bg-nbd" if isinstance(orders, GivenHistories) else AUTO)
+    purchases = purchases or ("bg-nbd" if isinstance(orders, GIVEN) else AUTO)
     season, basis = check_seasonal(seasonal, purchases), check_spend(spend, purchases)
     known = [*purchase_model("bg-nbd" if purchases == AUTO else purchases).effects, *GAMMA_GAMMA.effects]
     checked = check_covariates(covariates, known)
@@ -150,7 +150,7 @@ def fit(
 
 
 def _refuse_choosing(
-    histories: GivenHistories, purchases: str | None, seasonal: str | None, spend: str | None
+    histories: GivenHistories | SparkHistories, purchases: str | None, seasonal: str | None, spend: str | None
 ) -> None:
     """What is compared on earlier quarters needs orders, and a season the days of repeat purchases."""
     for name, own in (("purchases", purchases), ("seasonal", seasonal), ("spend", spend)):
@@ -173,12 +173,12 @@ def _spend_check(histories: HistoryTable, model: ClvModel) -> dict[str, Any] | N
 
 def _provenance(orders: Any, histories: HistoryTable) -> dict[str, Any]:
     """Where the data come from; None where histories do not tell."""
-    given = isinstance(orders, GivenHistories)
+    given = isinstance(orders, GIVEN)
     return {
         "as_of": histories.as_of.isoformat(),
         "first_day": orders.first_day.isoformat(),
         "customers": len(histories),
-        "orders_after_as_of": histories.after_as_of if isinstance(histories, Histories) else None,
+        "orders_after_as_of": getattr(histories, "after_as_of", None),
         "currency": orders.currency,
         "timezone": orders.timezone,
         "value_policy": orders.value_policy,

@@ -45,21 +45,13 @@ def first_orders(histories: HistoryTable, by: str | None = None) -> dict[str, An
     >>> found["whole"]["customers"], round(found["whole"]["mean"], 2)
     (2357, 32.99)
     """
-    group = histories.group(by)
-    found = histories.connection.execute(
-        f"SELECT {group} AS g, first_value AS v FROM {histories.table} ORDER BY g, v"
-    ).fetchnumpy()
-    values = np.ma.filled(found["v"], np.nan).astype(float)
-    kept = describe_first_orders(values, None if by is None else np.asarray(found["g"], dtype=str), by)
-    return {**kept, "arrivals": _arrivals(histories, group if by else "'all'")}
+    values, labels = histories.first_values(by)
+    return {**describe_first_orders(values, labels, by), "arrivals": _arrivals(histories, by)}
 
 
-def _arrivals(histories: HistoryTable, group: str) -> dict[str, Any]:
+def _arrivals(histories: HistoryTable, by: str | None) -> dict[str, Any]:
     """Customers won in each month from the first order on; months without any have a 0."""
-    rows = histories.connection.execute(
-        f"SELECT CAST({group} AS VARCHAR), strftime(first_purchase, '%Y-%m'), count(*) "
-        f"FROM {histories.table} GROUP BY 1, 2 ORDER BY 1, 2"
-    ).fetchall()
+    rows = histories.arrivals(by)
     first = min((month for _, month, _ in rows), default=f"{histories.as_of:%Y-%m}")
     months = (
         np.arange(np.datetime64(first), np.datetime64(f"{histories.as_of:%Y-%m}") + _MONTH)

@@ -15,6 +15,7 @@ import numpy as np
 from forecast.errors import ArgumentError, InputError
 from forecast.periods import parse_day
 from forecast.summary.histories import check_orders, purchase_histories
+from forecast.summary.spark import SparkHistories
 from forecast.summary.table import DERIVED, HistoryTable
 
 HISTORIES = "histories"  # what stands in place of a dialect
@@ -162,6 +163,10 @@ class GivenHistories(HistoryTable):
         return np.asarray(columns["day"]).astype("datetime64[D]"), np.asarray(columns["n"], dtype=np.int64)
 
 
+# Histories that stand in place of orders, with their own day and face of orders.
+GIVEN = (GivenHistories, SparkHistories)
+
+
 def histories_of(source: Any, as_of: Any = None, by: str | Sequence[str] | None = ()) -> HistoryTable:
     """The histories of orders, or those that are given.
 
@@ -170,7 +175,7 @@ def histories_of(source: Any, as_of: Any = None, by: str | Sequence[str] | None 
     InputError, ArgumentError
         As :func:`forecast.purchase_histories` and :meth:`GivenHistories.asked`.
     """
-    if isinstance(source, GivenHistories):
+    if isinstance(source, GIVEN):
         return source.asked(as_of, by)
     return purchase_histories(source, as_of, by)
 
@@ -182,5 +187,5 @@ def check_source(source: Any) -> None:
     ------
     ArgumentError
     """
-    if not isinstance(source, GivenHistories):
+    if not isinstance(source, GIVEN):
         check_orders(source)

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from forecast.errors import ArgumentError, InputError
 
@@ -40,8 +41,6 @@ _PLACE = {code: place for place, code in enumerate(CODES)}
 LOW_BITS = 35
 _LIMB = f"{2**LOW_BITS}D"
 _LONGEST = 2**53  # whole numbers above are not all doubles
-# Stands for the table in a query; no column can be called so.
-ORDERS = "\x00"
 
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
 _BROKEN = ("float", "double")
@@ -118,8 +117,8 @@ def literal(text: str) -> str:
     return f"decode(X'{text.encode().hex().upper()}', 'UTF-8')"
 
 
-def rows_sql(reading: Reading) -> str:
-    """Query of all rows of the table: ``c, d, code`` and, where there are any, ``hi, lo``, ``o``, ``g0`` ...
+def judged(orders: Any, reading: Reading) -> Any:
+    """All rows with ``c, d, code`` and, where there are any, ``hi, lo``, the order's number ``o``, ``g0`` ...
 
     Rejected rows have neither customer nor day, so that they gather under their codes alone.
 
@@ -139,13 +138,12 @@ def rows_sql(reading: Reading) -> str:
     odd = " OR ".join(filter(None, (_odd_id(reading, role) for role in ("customer_id", "order_id"))))
     if odd:
         cells.append(f"({odd}) AS odd_id")
-    inner = f"SELECT {', '.join(cells)} FROM {ORDERS}"
-    code = _code(reading, bool(odd))
+    rows = orders.selectExpr(*cells)
     kept = ["IF(code = 0, c, NULL) AS c", "IF(code = 0, d, NULL) AS d"]
     if reading.has_value:
         # Millionths are cut in two before they are rounded, half up; both steps are exact for doubles.
-        inner = f"SELECT *, floor(x / {_LIMB}) AS hi FROM (SELECT *, v * 1000000D AS x FROM ({inner}))"
-        inner = f"SELECT *, x - hi * {_LIMB} AS y FROM ({inner})"
+        rows = rows.selectExpr("*", "v * 1000000D AS x").selectExpr("*", f"floor(x / {_LIMB}) AS hi")
+        rows = rows.selectExpr("*", f"x - hi * {_LIMB} AS y")
         kept += ["hi", "floor(y) + IF(y - floor(y) >= 0.5D, 1, 0) AS lo"]
     if "order_id" in reading.roles:
         kept.append("IF(code = 0, o, NULL) AS o")
@@ -154,8 +152,7 @@ def rows_sql(reading: Reading) -> str:
         kept.append("code")
     else:
         kept.append(f"IF(code = 0 OR c IS NULL OR ({reading.dotted}), code, code + {UNDOTTED}) AS code")
-    inner = f"SELECT *, {code} FROM ({inner})"
-    return f"SELECT {', '.join(kept)} FROM ({inner})"
+    return rows.selectExpr("*", _code(reading, bool(odd))).selectExpr(*kept)
 
 
 def _trimmed(cell: str) -> str:
@@ -180,7 +177,9 @@ def _id(reading: Reading, role: str) -> str:
     if kind.startswith("string"):
         txt = _trimmed(_plain(cell, kind))
         return f"CASE WHEN NOT {_in_blank(txt, 'nan')} THEN {txt} END"
-    raise InputError(f"ids are of type {kind}", where=f"column {name!r}", advice="Give texts or whole numbers.")
+    raise InputError(
+        f"ids are of type {kind}", where=f"column {name!r}", advice="Give texts or whole numbers."
+    )
 
 
 def _odd_id(reading: Reading, role: str) -> str | None:
@@ -222,7 +221,9 @@ def _day_cells(reading: Reading) -> list[str]:
         return found if zone else [*found, f"{timed} AS timed_day"]
     if not kind.startswith("string"):
         raise InputError(
-            f"the dates are of type {kind}", where=f"column {name!r}", advice="Give dates, stamps or ISO texts."
+            f"the dates are of type {kind}",
+            where=f"column {name!r}",
+            advice="Give dates, stamps or ISO texts.",
         )
     txt = _trimmed(_plain(cell, kind))
     day = f"try_cast(replace(substring_index(substring_index({txt}, ' ', 1), 'T', 1), '/', '-') AS DATE)"
@@ -245,7 +246,9 @@ def _value_cells(reading: Reading) -> list[str]:
         return [f"IF(abs({number}) < 1e15D, {number}, NULL) AS v", f"{cell} IS NULL AS no_value"]
     if not kind.startswith("string"):
         raise InputError(
-            f"the amounts are of type {kind}", where=f"column {name!r}", advice="Map the column of money to value."
+            f"the amounts are of type {kind}",
+            where=f"column {name!r}",
+            advice="Map the column of money to value.",
         )
     txt = _trimmed(_plain(cell, kind))
     number = f"CASE WHEN {txt} RLIKE '{_NUMBER}' THEN try_cast({txt} AS DOUBLE) END"
@@ -262,9 +265,7 @@ def _group(reading: Reading, name: str) -> str:
         return _plain(cell, kind)
     if kind in _WHOLE or kind in ("boolean", "date") or kind.startswith("decimal"):
         return f"CAST({cell} AS STRING)"
-    raise ArgumentError(
-        f"column {name!r} is of type {kind} and cannot group", advice="Make it a text first."
-    )
+    raise ArgumentError(f"column {name!r} is of type {kind} and cannot group", advice="Make it a text first.")
 
 
 def _code(reading: Reading, odd: bool) -> str:
@@ -293,5 +294,3 @@ def _code(reading: Reading, odd: bool) -> str:
             arms.append(("v = 0D", "zero_value"))
     tests = " ".join(f"WHEN {test} THEN {_PLACE[code]}" for test, code in arms)
     return f"CASE {tests} ELSE 0 END AS code"
-
-

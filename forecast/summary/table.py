@@ -199,6 +199,35 @@ class HistoryTable(ABC):
         count : ndarray of int64, shape (days,)
         """
 
+    def first_values(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Value of each customer's first purchase, sorted.
+
+        Parameters
+        ----------
+        by : str, optional
+            One of the ``by`` columns; groups are kept apart.
+
+        Returns
+        -------
+        values : ndarray, shape (customers,)
+            NaN where there is none.
+        labels : ndarray of str, shape (customers,), or None
+        """
+        found = self.connection.execute(
+            f"SELECT {self.group(by)} AS g, first_value AS v FROM {self.table} ORDER BY g, v"
+        ).fetchnumpy()
+        values = np.ma.filled(found["v"], np.nan).astype(float)
+        return values, None if by is None else np.asarray(found["g"], dtype=str)
+
+    def arrivals(self, by: str | None = None) -> list[tuple[str, str, int]]:
+        """Customers won by group (``all`` for None) and month (``2026-09``), sorted."""
+        group = "'all'" if by is None else self.group(by)
+        found: list[tuple[str, str, int]] = self.connection.execute(
+            f"SELECT CAST({group} AS VARCHAR), strftime(first_purchase, '%Y-%m'), count(*) "
+            f"FROM {self.table} GROUP BY 1, 2 ORDER BY 1, 2"
+        ).fetchall()
+        return found
+
     def group(self, by: str | None) -> str:
         """A ``by`` column as an expression over the table; one group of all for None.
 

@@ -1,0 +1,99 @@
+"""A lost executor, tasks that run twice: the numbers stay, and no row is counted twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from mess import mess, same, same_account, written
+
+import forecast
+
+MAPPING = {"customer_id": "customer_id", "order_date": "order_date", "value": "value", "order_id": None}
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return written(mess(seed=5), tmp_path_factory.mktemp("faults") / "orders.parquet")
+
+
+@pytest.fixture(scope="module")
+def orders(parquet: str) -> forecast.Orders:
+    return forecast.read_orders(parquet, mapping=MAPPING)
+
+
+def once(flag: Path, partition: int, deed: str):
+    """Rows as they are; the first task that reads the partition does the deed, and leaves a file to say so."""
+
+    def through(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        yield from batches
+        if context.partitionId() != partition:
+            return
+        with open(f"{flag}.{context.taskAttemptId()}", "w"):
+            pass
+        try:
+            os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        if deed == "sleep":
+            time.sleep(20)
+            return
+        time.sleep(1)  # others are done by now, and lost with the executor
+        daemon = Path(f"/proc/{os.getppid()}/stat").read_text().rsplit(")", 1)[1].split()
+        os.kill(int(daemon[1]), signal.SIGKILL)
+
+    return through
+
+
+def odd(spark, parquet: str, flag: Path, deed: str):
+    table = spark.read.parquet(parquet).repartition(6)
+    return table.mapInArrow(once(flag, 5, deed), table.schema)
+
+
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+def test_an_executor_is_lost_while_orders_are_read(spark, parquet, orders, tmp_path: Path) -> None:
+    flag = tmp_path / "killed"
+    found = forecast.spark.summarise(odd(spark, parquet, flag, "kill"), mapping=MAPPING)
+    assert flag.exists()
+    assert len(list(tmp_path.glob("killed.*"))) > 1
+    same(found, forecast.purchase_histories(orders))
+    same_account(found, orders)
+    found.close()
+
+
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+def test_a_slow_task_is_overtaken_by_its_copy(spark, parquet, orders, tmp_path: Path) -> None:
+    flag = tmp_path / "slept"
+    begun = time.monotonic()
+    found = forecast.spark.summarise(odd(spark, parquet, flag, "sleep"), mapping=MAPPING)
+    assert len(list(tmp_path.glob("slept.*"))) > 1
+    assert time.monotonic() - begun < 20
+    same(found, forecast.purchase_histories(orders))
+    same_account(found, orders)
+    found.close()
+
+
+def test_an_executor_is_lost_with_the_histories_it_kept(spark, parquet, orders) -> None:
+    found = forecast.spark.summarise(spark.read.parquet(parquet).repartition(6), mapping=MAPPING)
+    known = forecast.purchase_histories(orders)
+    same(found, known)
+    name = spark.sparkContext.applicationId
+    backends = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "org.apache.spark.executor.CoarseGrainedExecutorBackend" in line and name in line:
+            backends.append(int(path.parent.name))
+    os.kill(min(backends), signal.SIGKILL)
+    same(found, known)
+    found.close()
