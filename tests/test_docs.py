@@ -26,8 +26,8 @@ from forecast.orders.reconciliation import BRIDGE
 DOCS = Path(__file__).parent.parent / "docs"
 FIXTURES = Path(__file__).parent / "orders" / "fixtures"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
-# The guide of the synthetic shop is executed beside the tests of that shop.
-READING = [name for name in PAGES if name != "synthetic-shop.md"]
+# The guide of the synthetic shop is executed beside the tests of that shop, Spark's where there is a Spark.
+READING = [name for name in PAGES if name not in ("synthetic-shop.md", "spark.md")]
 EXPORTS = ("shopify-csv", "magento-grid", "magento-tables", "woocommerce-tables", "woocommerce-csv")
 SMALL_LOGS = {
     "log.csv": "customer_id,order_date,value\na,2024-01-31,10\nb,2024-02-01,20\na,2024-03-01,30\n",
@@ -177,7 +177,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def test_pages_promise_only_options_that_exist() -> None:
     known = set(_options(build_parser()))
-    for page in READING:
+    for page in (*READING, "spark.md"):
         text = (DOCS / page).read_text("utf-8")
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known, page
 

@@ -67,6 +67,7 @@ def refuse(rows: list[dict[str, Any]], reading: Reading) -> None:
 
 
 def nothing_left(codes: Mapping[str, tuple[int, Decimal]]) -> InputError:
+    """The error when no usable order is left."""
     counts = {code: rows for code, (rows, _) in codes.items() if code in REJECTED}
     return InputError(
         "no usable orders are left",
