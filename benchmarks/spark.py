@@ -2,8 +2,8 @@
 
 Two executors of one core each on this machine. Both sides read the same Parquet, add up by customer and day,
 then by customer, and write Parquet; plain SQL takes minimum, maximum, count and sum, ours makes whole
-histories and accounts for all rows. Sides take turns, medians of three; wall time, and the processor time of the
-executors, which other work on the machine changes less. The histories are then held against DuckDB's.
+histories and accounts for all rows. Sides take turns, medians of three; wall time, and the processor time of
+the executors, which other work changes less. The histories are then held against those of DuckDB.
 """
 
 from __future__ import annotations

@@ -278,4 +278,6 @@ def read(paths: str | Sequence[str], *, master: str | None = None) -> Any:
             "the Spark engine reads Parquet, or CSV with commas", where=", ".join(files[:3]),
             advice="Use the duckdb engine for other files, order stores and databases.",
         )  # fmt: skip
+    # The session may have been started in another folder.
+    files = [str(Path(file).resolve()) if Path(file).exists() else file for file in files]
     return read_files(session(master), files, "csv" if all(text) else "parquet")

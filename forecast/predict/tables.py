@@ -139,8 +139,13 @@ def expected_and_discount(
     if rate == 0.0:
         return expected, np.ones_like(expected)
     ends, factors = discount_steps(int(days), rate)
-    until = np.stack([process.expectation(*live, ahead(float(end))) for end in ends])
-    return expected, factors @ np.diff(until, axis=0, prepend=0.0) / until[-1]
+    # Step by step, pair by pair: a product of matrices would round a customer's sum by who else is there.
+    discounted, before = np.zeros_like(expected), np.zeros_like(expected)
+    for end, factor in zip(ends, factors, strict=True):
+        until = process.expectation(*live, ahead(float(end)))
+        discounted += factor * (until - before)
+        before = until
+    return expected, discounted / before
 
 
 def tail_table(

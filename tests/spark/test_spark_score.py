@@ -79,12 +79,15 @@ def test_fits_and_scores_are_those_of_one_machine(histories, orders) -> None:
     pd.testing.assert_frame_equal(local(found), own.score(orders, "2Q", 80, as_of=AS_OF), check_exact=True)
 
 
-def test_groups_seasons_and_draws_are_those_of_one_machine(histories, orders) -> None:
+def test_groups_seasons_and_draws_are_those_of_one_machine(spark, log, orders) -> None:
     options = {"purchases": "mbg-nbd", "by": "channel", "seasonal": "yes", "spend": "all"}
+    histories = forecast.spark.summarise(spark.read.parquet(log), currency="USD", by="channel")
     model = forecast.fit(histories, **options)
-    same_models(model, forecast.fit(orders, AS_OF, **options))
-    found = local(forecast.spark.score(histories, model, 30, 80))
-    pd.testing.assert_frame_equal(found, model.score(orders, 30, 80, as_of=AS_OF), check_exact=True)
+    same_models(model, forecast.fit(orders, **options))
+    table = histories.histories.repartition(3, "frequency")
+    found = local(forecast.spark.score(table, model, 30, 80, as_of=histories.as_of))
+    pd.testing.assert_frame_equal(found, model.score(orders, 30, 80), check_exact=True)
+    histories.close()
 
 
 def test_without_money(spark, log) -> None:
@@ -116,10 +119,10 @@ def test_the_commands_take_spark(
 ) -> None:
     own = [log, "--currency", "USD", "--as-of", AS_OF, "--models", str(tmp_path / "models"), "--json"]
     there = [*own, "--engine", "spark"]
-    assert main(["fit", *there, "--name", "far", "--by", "channel", "--method", "mle"]) == 0
+    assert main(["fit", *there, "--name", "far", "--covariate", "rate=channel", "--method", "mle"]) == 0
     assert json.loads(capsys.readouterr().out)["choice"]["candidate"] == "bg-nbd"
     assert (
-        main(["fit", *own, "--name", "near", "--by", "channel", "--method", "mle", "--purchases", "bg-nbd"])
+        main(["fit", *own, "--name", "near", "--covariate", "rate=channel", "--method", "mle", "--purchases", "bg-nbd"])
         == 0
     )
     capsys.readouterr()
@@ -137,7 +140,7 @@ def test_the_commands_take_spark(
     assert "Give a share" in capsys.readouterr().err
     csv = tmp_path / "orders.csv"
     pd.read_parquet(log).to_csv(csv, index=False)
-    assert main(["fit", str(csv), *there[1:], "--name", "text", "--by", "channel", "--method", "mle"]) == 0
+    assert main(["fit", str(csv), *there[1:], "--name", "text", "--covariate", "rate=channel", "--method", "mle"]) == 0
     capsys.readouterr()
     same_models(forecast.load(tmp_path / "models" / "text"), forecast.load(tmp_path / "models" / "far"))
     assert main(["fit", str(tmp_path / "none.parquet"), *there[1:], "--name", "x"]) == 1
