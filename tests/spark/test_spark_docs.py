@@ -27,7 +27,9 @@ def test_every_command_and_line_of_python_runs(
     spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    log = forecast.cdnow("sample").assign(channel="web")
+    log = forecast.cdnow("sample").assign(
+        channel=lambda f: f["customer_id"].str[-1].map(lambda d: "web" if d in "123" else "app")
+    )
     log["order_date"] = pd.to_datetime(log["order_date"]) + pd.Timedelta(days=9497)
     pq.write_table(pa.Table.from_pandas(log, preserve_index=False), "orders.parquet")
     for command in "".join(blocks("sh")).splitlines():

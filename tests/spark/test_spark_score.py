@@ -122,7 +122,20 @@ def test_the_commands_take_spark(
     assert main(["fit", *there, "--name", "far", "--covariate", "rate=channel", "--method", "mle"]) == 0
     assert json.loads(capsys.readouterr().out)["choice"]["candidate"] == "bg-nbd"
     assert (
-        main(["fit", *own, "--name", "near", "--covariate", "rate=channel", "--method", "mle", "--purchases", "bg-nbd"])
+        main(
+            [
+                "fit",
+                *own,
+                "--name",
+                "near",
+                "--covariate",
+                "rate=channel",
+                "--method",
+                "mle",
+                "--purchases",
+                "bg-nbd",
+            ]
+        )
         == 0
     )
     capsys.readouterr()
@@ -140,7 +153,12 @@ def test_the_commands_take_spark(
     assert "Give a share" in capsys.readouterr().err
     csv = tmp_path / "orders.csv"
     pd.read_parquet(log).to_csv(csv, index=False)
-    assert main(["fit", str(csv), *there[1:], "--name", "text", "--covariate", "rate=channel", "--method", "mle"]) == 0
+    assert (
+        main(
+            ["fit", str(csv), *there[1:], "--name", "text", "--covariate", "rate=channel", "--method", "mle"]
+        )
+        == 0
+    )
     capsys.readouterr()
     same_models(forecast.load(tmp_path / "models" / "text"), forecast.load(tmp_path / "models" / "far"))
     assert main(["fit", str(tmp_path / "none.parquet"), *there[1:], "--name", "x"]) == 1
