@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from forecast.errors import InputError
 from forecast.orders.cells import ValueReading, exact, read_ids, read_values
@@ -16,7 +17,7 @@ from forecast.orders.currencies import check_currency, one_currency
 from forecast.orders.dates import bad_date_error, is_implausible, read_days
 from forecast.orders.dialect import GENERIC, choose_value_policy, choose_zero
 from forecast.orders.files import kind_of
-from forecast.orders.handle import Orders, stamp_of
+from forecast.orders.handle import Orders, Spread, stamp_of
 from forecast.orders.merging import merge_lines, order_notes, overlap_notes, purchases_by_file
 from forecast.orders.platforms.identities import hash_column
 from forecast.orders.reconciliation import Line, Reconciliation, nothing_left, together
@@ -28,7 +29,18 @@ from forecast.orders.staging import Staging, stage
 _PERSONAL = ("mail", "phone", "name", "address", "street", "zip", "postcode", "postal", "birth", "ip")
 # Larger logs in Parquet are not copied: their rows are read from the files as they are needed.
 MOST_COPIED = 1_000_000
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+# One customer in so many tells how ids are spread.
+SAMPLED = 1_024
 _numbers = itertools.count(1)
+
+
+class Counted(NamedTuple):
+    """File, code, rows and value of what was judged; more where all of it can be used."""
+
+    codes: list[tuple[int, str | None, int, Decimal]]
+    facts: tuple[int, dt.date, dt.date] | None = None
+    spread: Spread | None = None
 
 
 def read_log(
@@ -75,7 +87,7 @@ def read_log(
     if salt is not None:
         hash_column(connection, judged, ["customer_id"], salt)
     tables = (f"orders_{number}", f"rejects_{number}")
-    account: Any = _split(connection, sources, staging, judged, tables, notes, code, in_place, counted)
+    account: Any = _split(connection, sources, staging, judged, tables, notes, code, in_place, counted.codes)
     if in_place:
         account = cache(account)
     else:
@@ -96,6 +108,8 @@ def read_log(
         extras=tuple(staging.extras),
         paths=paths,
         stamps=tuple(map(stamp_of, paths)) if in_place else (),
+        facts=counted.facts,
+        spread=counted.spread,
     )
 
 
@@ -139,11 +153,8 @@ def _judge(
     notes: list[str],
     table: str,
     kind: str,
-) -> list[tuple[int, str | None, int, Decimal]]:
-    """Fill ``table`` with all rows, their parsed cells and the code of those that cannot be used.
-
-    Returns file, code, rows and value of what it holds.
-    """
+) -> Counted:
+    """Fill ``table`` with all rows, their parsed cells and the code of those that cannot be used."""
     where, header = staging.view, staging.mapping
     ids, id_notes = read_ids(
         connection, where, ident("r:customer_id"), staging.types["customer_id"], header["customer_id"]
@@ -185,6 +196,20 @@ def _judge(
         f"{days.day} AS order_day, {values.value} AS value, {values.blank} AS no_value, "
         f"{values.shown} AS shown_value, {order_id} AS order_id, {items} AS items{extras} FROM {where})"
     )
+    if kind == "VIEW":
+        whole = staging.types["customer_id"] in _WHOLE
+        source = table
+        if whole:
+            # Numbers are much quicker than their texts, which only the result needs.
+            source = f"{table}_numbers"
+            connection.execute(
+                f"CREATE VIEW {source} AS SELECT file, is_blank, CAST({ident('r:customer_id')} AS BIGINT) AS "
+                f"customer_id, {days.blank} AS no_day, {days.day} AS order_day, {values.value} AS value, "
+                f"{values.blank} AS no_value FROM {where}"
+            )
+        clean = _all_usable(connection, source, whole, _arms("value" in header, zero_value))
+        if clean is not None:
+            return clean
     counted = connection.execute(
         f"SELECT file, code, count(*), coalesce(sum({exact('value')}), 0), "
         "count(*) FILTER (NOT no_day AND order_day IS NULL), count(*) FILTER (NOT no_day), "
@@ -201,10 +226,36 @@ def _judge(
             count=bad_values,
             advice="Write 1234.56 or 1.234,56 without currency signs, or map the column of money to value.",
         )
-    return [row[:4] for row in counted]
+    return Counted([row[:4] for row in counted])
+
+
+def _all_usable(connection: Any, table: str, whole: bool, arms: Sequence[tuple[str, str]]) -> Counted | None:
+    """All there is to know, in one pass, of a log whose rows can all be used; None for another."""
+    bad = " OR ".join(f"coalesce({test}, false)" for test, _ in arms)
+    longest = "0" if whole else "max(strlen(customer_id))"
+    found = connection.execute(
+        f"SELECT file, count(*), coalesce(sum({exact('value')}), 0), min(order_day), max(order_day), "
+        f"count(value), min(customer_id), max(customer_id), {longest}, max(abs(value)), "
+        f"list(customer_id) FILTER (hash(customer_id) % {SAMPLED} = 0), count(*) FILTER ({bad}) "
+        f"FROM {table} GROUP BY file"
+    ).fetchall()
+    if any(row[-1] for row in found):
+        return None
+    rows, _, first, last, valued, low, high, length, largest, some = list(zip(*found, strict=True))[1:-1]
+    spread = Spread(
+        sum(rows), sum(valued), min(low), max(high), max(length), max((v for v in largest if v), default=0),
+        [one for ids in some for one in ids or ()], table if whole else None,
+    )  # fmt: skip
+    facts = (sum(rows), min(first), max(last))
+    return Counted([(file, None, n, value) for file, n, value, *_ in found], facts, spread)
 
 
 def _code(has_value: bool, zero_value: str) -> str:
+    arms = _arms(has_value, zero_value)
+    return "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
+
+
+def _arms(has_value: bool, zero_value: str) -> list[tuple[str, str]]:
     arms = [
         ("is_blank", "blank_row"),
         ("customer_id IS NULL", "missing_customer_id"),
@@ -220,7 +271,7 @@ def _code(has_value: bool, zero_value: str) -> str:
         ]
         if zero_value == "drop":
             arms.append(("value = 0", "zero_value"))
-    return "CASE " + " ".join(f"WHEN {test} THEN {text(code)}" for test, code in arms) + " END"
+    return arms
 
 
 def _split(
@@ -232,7 +283,7 @@ def _split(
     notes: list[str],
     currency: str | None,
     in_place: bool,
-    counted: Sequence[tuple[int, str | None, int, Decimal]],
+    counted: list[tuple[int, str | None, int, Decimal]],
 ) -> Callable[[], Reconciliation]:
     """Used rows into one table, rejected ones into the other; what comes back makes the account of both."""
     orders, rejects = tables

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,6 +30,23 @@ def stamp_of(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return found.st_size, found.st_mtime_ns
+
+
+class Spread(NamedTuple):
+    """How ids and values are spread over the rows of a log.
+
+    Where ids are whole numbers they are given as such, and ``numbers`` names a view of the same rows with
+    them.
+    """
+
+    rows: int
+    valued: int
+    lowest_id: str | int
+    highest_id: str | int
+    longest_id: int
+    largest_value: float
+    some_ids: list[Any]
+    numbers: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +78,9 @@ class Orders:
         The files that were read, so that no output overwrites them.
     stamps : tuple of (size, time of the last change)
         Of those files, where ``table`` is a view that reads them as it is needed.
+    facts : tuple of orders, first and last day, optional
+    spread : Spread, optional
+        Both where reading has found them out already.
 
     Examples
     --------
@@ -91,6 +111,8 @@ class Orders:
     versions_table: str | None = None
     refusal: str | None = None
     stamps: tuple[tuple[int, int], ...] = ()
+    facts: tuple[int, dt.date, dt.date] | None = None
+    spread: Spread | None = None
 
     @cached_property
     def reconciliation(self) -> Reconciliation:
@@ -121,6 +143,8 @@ class Orders:
 
     @cached_property
     def _facts(self) -> tuple[int, dt.date | None, dt.date | None]:
+        if self.facts is not None:
+            return self.facts
         row: tuple[int, dt.date | None, dt.date | None] = self.connection.execute(
             f"SELECT count(*), min(order_day), max(order_day) FROM {self.orders_table}"
         ).fetchall()[0]
@@ -211,7 +235,9 @@ class Orders:
         self.connection.execute(
             f"CREATE VIEW {view} AS SELECT * FROM {source} WHERE order_day <= DATE '{day}'"
         )
-        return replace(self, orders_table=view, versions_table=None, canonical_table=None)
+        return replace(
+            self, orders_table=view, versions_table=None, canonical_table=None, facts=None, spread=None
+        )
 
     def some(self, customers: int, seed: int = 0, as_of: Any = None) -> Orders:
         """The orders of about so many customers, drawn by their ids; all where there are no more.
@@ -242,7 +268,14 @@ class Orders:
                 f"CREATE TEMP TABLE {versions} AS SELECT * FROM {self.versions_table} "
                 f"WHERE md5_number_lower(customer_id || ':{int(seed)}') % 1000000 < {share}"
             )
-        return replace(self, orders_table=table, versions_table=versions, canonical_table=None)
+        return replace(
+            self, orders_table=table, versions_table=versions, canonical_table=None, facts=None, spread=None
+        )
+
+    def _part(self, table: str, versions: str | None) -> Orders:
+        return replace(
+            self, orders_table=table, versions_table=versions, canonical_table=None, facts=None, spread=None
+        )
 
     def relation(self) -> Any:
         """The orders as a relation of the database, for queries of your own."""

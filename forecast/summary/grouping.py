@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,9 @@ _EPOCH = dt.date(1970, 1, 1)
 _UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
-def grouped_histories(connection: Any, table: str, as_of: dt.date, name: str) -> bool:
+def grouped_histories(
+    connection: Any, table: str, as_of: dt.date, name: str, spread: Sequence[Any] | None = None
+) -> bool:
     """Make the table ``name`` of purchase histories, in the order of ``customer_id``.
 
     Parameters
@@ -49,6 +51,10 @@ def grouped_histories(connection: Any, table: str, as_of: dt.date, name: str) ->
         Last day that counts.
     name : str
         Of the temporary table; its columns are those of a history without ``by``.
+    spread : sequence, optional
+        Rows, rows with a value, smallest and largest id, length of the longest, largest value, some ids,
+        and the name of a view of the same rows where ids are whole numbers, as all ids here then are.
+        Found out when left out.
 
     Returns
     -------
@@ -57,18 +63,28 @@ def grouped_histories(connection: Any, table: str, as_of: dt.date, name: str) ->
         partly missing.
     """
     source = f"FROM {table} WHERE order_day <= DATE '{as_of}'"
-    rows, valued, low, high, longest, largest, sample = connection.execute(
-        f"SELECT count(*), count(value), min(customer_id), max(customer_id), max(strlen(customer_id)), "
-        f"max(abs(value)), list(customer_id) FILTER (hash(customer_id) % {SAMPLED} = 0) {source}"
-    ).fetchall()[0]
+    numbers = None
+    if spread is not None:
+        *spread, numbers = spread
+    else:
+        spread = connection.execute(
+            "SELECT count(*), count(value), min(customer_id), max(customer_id), max(strlen(customer_id)), "
+            f"max(abs(value)), list(customer_id) FILTER (hash(customer_id) % {SAMPLED} = 0) {source}"
+        ).fetchall()[0]
+    rows, valued, low, high, longest, largest, sample = spread
     if rows < FEWEST_ROWS or valued not in (0, rows) or (valued and not largest < LARGEST_VALUE):
         return False
-    prefix = _shared_beginning(low.encode(), high.encode())
+    if numbers is None:
+        prefix = _shared_beginning(low.encode(), high.encode())
+    else:
+        source = source.replace(table, numbers, 1)
+        prefix, longest = b"", max(len(str(low)), len(str(high)))
     width = max(1, -(-(longest - len(prefix)) // 8))
     if width > MOST_WORDS:
         return False
     threads = int(_setting(connection, "threads"))
-    splitters = _splitters(pa.array(sample or [], pa.string()), prefix, width, rows)
+    some = pa.array(sample or [], pa.string() if numbers is None else pa.int64())
+    splitters = _splitters(some, prefix, width, rows)
     with (
         ThreadPoolExecutor(threads) as pool,
         tempfile.TemporaryDirectory(prefix="forecast-", dir=_scratch(connection)) as folder,
@@ -112,7 +128,7 @@ def _scratch(connection: Any) -> str | None:
     return str(above) if above.is_dir() else None
 
 
-def _splitters(ids: pa.StringArray, prefix: bytes, width: int, rows: int) -> np.ndarray:
+def _splitters(ids: pa.Array, prefix: bytes, width: int, rows: int) -> np.ndarray:
     """Ids that part all ids into ranges of about as many rows."""
     words = _packed(ids, prefix, width)
     if words is None:
@@ -125,13 +141,16 @@ def _splitters(ids: pa.StringArray, prefix: bytes, width: int, rows: int) -> np.
 
 def _packed(ids: Any, prefix: bytes, width: int) -> np.ndarray | None:
     """Ids as words; None where one holds a zero byte."""
-    from forecast.summary.kernels import pack_ids
+    from forecast.summary.kernels import pack_ids, pack_numbers
 
+    words = np.empty((len(ids), width), np.uint64)
+    if pa.types.is_integer(ids.type):
+        pack_numbers(ids.to_numpy(), words)
+        return words
     _, offsets, data = ids.buffers()
     kind = np.int64 if pa.types.is_large_string(ids.type) else np.int32
     begins = np.frombuffer(offsets, kind)[ids.offset : ids.offset + len(ids) + 1]
     letters = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    words = np.empty((len(ids), width), np.uint64)
     return words if pack_ids(begins, letters, len(prefix), words) else None
 
 

@@ -168,7 +168,8 @@ def purchase_histories(
     present = {column[0] for column in orders.connection.execute(f"DESCRIBE {orders.table}").fetchall()}
     stored = [name for name in names if name in present]
     known = as_known(orders, day)
-    if names or not grouped_histories(orders.connection, known.table, day, table):
+    spread = getattr(known, "spread", None)
+    if names or not grouped_histories(orders.connection, known.table, day, table, spread):
         query_histories(orders.connection, known.table, day, table, names, stored)
     return Histories(orders, table, day, names, known.table)
 

@@ -56,6 +56,42 @@ def pack_ids(offsets: np.ndarray, data: np.ndarray, skip: int, words: np.ndarray
 
 
 @njit(cache=True, nogil=True)
+def pack_numbers(numbers: np.ndarray, words: np.ndarray) -> None:
+    """The same of whole numbers, as their texts would be packed.
+
+    Examples
+    --------
+    >>> words = np.empty((2, 1), np.uint64)
+    >>> pack_numbers(np.array([7, 10]), words)
+    >>> [int(word) >> 48 for word in words[:, 0]]  # "7", "10"
+    [14080, 12592]
+    """
+    digits = np.empty(20, np.uint64)
+    for i in range(len(numbers)):
+        number = numbers[i]
+        # The smallest of all numbers has no opposite, but as bits it is right.
+        rest = np.uint64(-number) if number < 0 else np.uint64(number)
+        size = 0
+        while True:
+            digits[size] = np.uint64(48) + rest % np.uint64(10)
+            rest //= np.uint64(10)
+            size += 1
+            if rest == 0:
+                break
+        if number < 0:
+            digits[size] = np.uint64(45)
+            size += 1
+        for w in range(words.shape[1]):
+            word = np.uint64(0)
+            for place in range(8):
+                word <<= _EIGHT
+                at = size - 1 - 8 * w - place
+                if at >= 0:
+                    word |= digits[at]
+            words[i, w] = word
+
+
+@njit(cache=True, nogil=True)
 def unpack_ids(words: np.ndarray, prefix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The texts again, as offsets and bytes.
 

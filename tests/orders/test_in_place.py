@@ -12,6 +12,7 @@ import pytest
 import forecast
 from forecast.errors import InputError
 from forecast.orders import generic
+from forecast.summary import grouping
 
 
 def messy(rows: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -80,6 +81,31 @@ def test_ids_that_are_whole_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     copied, lying = (read(tmp_path / "a.parquet", monkeypatch, most) for most in (10**9, 1))
     pd.testing.assert_frame_equal(copied.to_frame(), lying.to_frame())
     assert kind(lying) == "VIEW"
+
+
+@pytest.mark.parametrize("ids", ["whole numbers", "texts"])
+def test_histories_of_a_log_without_faults(ids: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    frame = messy(3_000).dropna().query("value > 0 and value < 1e9 and order_date > '2000'")
+    frame["customer_id"] = np.random.default_rng(1).integers(-50, 200, len(frame)) ** 3
+    if ids == "texts":
+        frame["customer_id"] = frame["customer_id"].map("id {}".format)
+    for number, part in enumerate((frame.iloc[:1000], frame.iloc[1000:])):
+        part.to_parquet(tmp_path / f"{number}.parquet", index=False)
+    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    copied = read(files, monkeypatch, 10**9)
+    lying = read(files, monkeypatch, 1)
+    assert lying.spread is not None
+    assert (lying.spread.numbers is None) == (ids == "texts")
+    assert (len(lying), lying.first_day, lying.last_day) == (len(copied), copied.first_day, copied.last_day)
+    for as_of in (None, "2024-07-01"):
+        asked = forecast.purchase_histories(copied, as_of).to_frame()
+        monkeypatch.setattr(grouping, "FEWEST_ROWS", 1)
+        monkeypatch.setattr(grouping, "RANGE_ROWS", 100)
+        for orders in (lying, lying.until("2024-09-01")):
+            if as_of is not None or orders is lying:
+                found = forecast.purchase_histories(orders, as_of).to_frame()
+                pd.testing.assert_frame_equal(found, asked, check_exact=True)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("change", ["gone", "rewritten"])

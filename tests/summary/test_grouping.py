@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from forecast.summary import grouping
 from forecast.summary.grouping import grouped_histories
 from forecast.summary.histories import query_histories
-from forecast.summary.kernels import number_ids, pack_ids, unpack_ids
+from forecast.summary.kernels import number_ids, pack_ids, pack_numbers, unpack_ids
 
 AS_OF = dt.date(2024, 12, 31)
 
@@ -207,3 +207,12 @@ def test_words_compare_as_the_ids_and_give_them_back(tails: list[bytes], prefix:
     codes, distinct = number_ids(words)
     assert distinct[codes].tolist() == words.tolist()
     assert len(distinct) == len(set(ids))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
+def test_numbers_are_packed_as_their_texts(numbers: list[int]) -> None:
+    words = np.empty((len(numbers), 3), np.uint64)
+    pack_numbers(np.array(numbers, np.int64), words)
+    offsets, data = unpack_ids(words, np.zeros(0, np.uint8))
+    assert [data[a:b].tobytes().decode() for a, b in itertools.pairwise(offsets)] == list(map(str, numbers))
