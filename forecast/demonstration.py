@@ -16,6 +16,7 @@ from forecast.orders import read_orders
 from forecast.periods import check_seed
 from forecast.pipeline import Outcome, Progress, facts, fit, history, score
 from forecast.reports.pages import demo_page
+from forecast.reports.sections_backtest import pictures
 from forecast.reports.terminal import board_lines
 from forecast.reports.writing import write_backtest
 from forecast.store.guarding import output_folder
@@ -48,7 +49,8 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
     step("backtesting four quarters against simple rules")
     found = run_backtest(orders, "1Q", 4, candidates=["bg-nbd", "nbd", *BASELINES], seed=seed)
     about = facts(orders)
-    write_backtest(found, folder / "backtest", about)
+    shown = pictures(found, about.get("currency"))  # for both pages
+    write_backtest(found, folder / "backtest", about, shown)
     step("drawing the page")
     page = demo_page(
         history=past,
@@ -58,6 +60,7 @@ def demo(*, out: Any = "demo", seed: int = 0, progress: Progress | None = None) 
         backtest=found,
         reconciliation=orders.reconciliation,
         facts=about,
+        shown=shown,
     )
     write_text(page, folder / "index.html")
     step("done")

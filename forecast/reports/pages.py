@@ -22,6 +22,7 @@ from forecast.reports.blocks import Lines, Section, Terms
 from forecast.reports.definitions import MODEL_TERMS, SCORE_TERMS, TERMS
 from forecast.reports.html import html_page
 from forecast.reports.sections_backtest import (
+    Pictures,
     backtest_sections,
     backtest_terms,
     horizons,
@@ -48,7 +49,9 @@ from forecast.reports.sections_shop import (
 from forecast.reports.wording import NONE, count, day
 
 
-def backtest_page(backtest: Backtest, *, title: str, facts: Mapping[str, Any]) -> str:
+def backtest_page(
+    backtest: Backtest, *, title: str, facts: Mapping[str, Any], shown: Pictures | None = None
+) -> str:
     """A backtest: who came nearest, how far off, for whom, and whether intervals held.
 
     Parameters
@@ -58,6 +61,8 @@ def backtest_page(backtest: Backtest, *, title: str, facts: Mapping[str, Any]) -
     facts : mapping
         What the numbers rest on, printed as it comes: ``currency, value_policy, timezone, …``. The currency
         labels amounts.
+    shown : dict, optional
+        Its pictures where they are drawn already, as `pictures` gives them.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def backtest_page(backtest: Backtest, *, title: str, facts: Mapping[str, Any]) -
     '<!DOCTYPE html>'
     """
     currency = facts.get("currency")
-    sections = backtest_sections(backtest, currency)
+    sections = backtest_sections(backtest, currency, shown=shown)
     sections.append(Section("definitions", "Definitions", backtest_terms(backtest)))
     return html_page(
         title,
@@ -94,6 +99,7 @@ def demo_page(
     backtest: Backtest,
     reconciliation: Reconciliation,
     facts: Mapping[str, Any],
+    shown: Pictures | None = None,
 ) -> str:
     """CDNOW from order log to forecast: the whole job on one page.
 
@@ -105,7 +111,7 @@ def demo_page(
         As from ``Model.score`` and ``Model.portfolio``, with one ``as_of`` and horizon.
     backtest : Backtest
     reconciliation : Reconciliation
-    facts : mapping
+    facts, shown
         As for `backtest_page`.
 
     Returns
@@ -125,7 +131,7 @@ def demo_page(
         model_section(model),
         forecast_section(portfolio, scores, currency, held, str(name)),
         customers_section(scores, currency),
-        *backtest_sections(backtest, currency, detail=False),
+        *backtest_sections(backtest, currency, detail=False, shown=shown),
         Section("definitions", "Definitions", [Terms("Forecasts", MODEL_TERMS), *backtest_terms(backtest)]),
     ]
     more: dict[str, Any] = {"cut-offs of the backtest": horizons(backtest)}

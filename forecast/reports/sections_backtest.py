@@ -264,13 +264,16 @@ def class_table(backtest: Backtest, model: str, scope: str, caption: str, first:
     return table(wide, caption, columns, note="All cut-offs added up.")
 
 
-def pictures(backtest: Backtest, currency: str | None) -> dict[str, list[Picture]]:
+Pictures = dict[str, list[Picture]]
+
+
+def pictures(backtest: Backtest, currency: str | None) -> Pictures:
     """All figures of the backtest, by section."""
     summary, board, forecasts = backtest.summary(), backtest.board, backtest.forecasts
     model = leader(summary)
     targets = [target for target in TARGETS if len(figures.error_by_quarter_data(board, target))]
     few = models_shown(summary, 3 if board["cutoff"].nunique() <= 8 else 2)
-    found: dict[str, list[Picture]] = {
+    found: Pictures = {
         "errors": [
             drawn(
                 figures.error_by_quarter(board, target, models=shortlist(summary, target)),
@@ -323,11 +326,19 @@ def pictures(backtest: Backtest, currency: str | None) -> dict[str, list[Picture
     return found
 
 
-def backtest_sections(backtest: Backtest, currency: str | None, detail: bool = True) -> list[Section]:
-    """The backtest, from the board to the definitions; without detail only what decides."""
+def backtest_sections(
+    backtest: Backtest,
+    currency: str | None,
+    detail: bool = True,
+    shown: Pictures | None = None,
+) -> list[Section]:
+    """The backtest, from the board to the definitions; without detail only what decides.
+
+    Pictures that are drawn already can be given as ``shown``: drawing takes most of the time.
+    """
     summary = backtest.summary()
     model = leader(summary)
-    shown = pictures(backtest, currency)
+    shown = pictures(backtest, currency) if shown is None else shown
     sections = [
         Section("board", "Who came nearest", [Lines(verdict(summary), True), *board_tables(backtest)])
     ]

@@ -64,13 +64,16 @@ def write_history(
     write_text(history_page(found, facts, payback=payback), folder / "history.html")
 
 
-def write_backtest(found: Backtest, folder: Path, facts: Mapping[str, Any]) -> None:
-    """The board, the forecasts and the page."""
+def write_backtest(
+    found: Backtest, folder: Path, facts: Mapping[str, Any], shown: dict[str, Any] | None = None
+) -> None:
+    """The board, the forecasts and the page, with its pictures where they are drawn already."""
     from forecast.reports.pages import backtest_page
 
     write_table(found.board, folder / "backtest.parquet")
     write_table(found.forecasts, folder / "forecasts.parquet")
-    write_text(backtest_page(found, title="Backtest", facts=dict(facts)), folder / "backtest.html")
+    page = backtest_page(found, title="Backtest", facts=dict(facts), shown=shown)
+    write_text(page, folder / "backtest.html")
 
 
 def check_page_rows(path: Any, rows: int) -> None:
