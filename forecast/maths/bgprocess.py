@@ -11,10 +11,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy import special
 
 from forecast.errors import ForecastError
+from forecast.maths.compiling import njit
 
 _EPS = 2.220446049250313e-16
 _TAIL = 1e-13

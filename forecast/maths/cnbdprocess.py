@@ -20,10 +20,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy import special
 
 from forecast.maths.bgprocess import times
+from forecast.maths.compiling import njit
 
 _TAIL = 1e-13
 

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy.special import betaln, gammaln
 
 from forecast.maths import jets
+from forecast.maths.compiling import njit
 from forecast.maths.jets import JETS
 from forecast.maths.ops import log_beta
 

@@ -13,10 +13,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
 from scipy.special import gammaln
 
 from forecast.maths import jets
+from forecast.maths.compiling import njit
 from forecast.maths.jets import JETS
 from forecast.maths.kernels import Derivatives
 

@@ -17,10 +17,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy import special
 
 from forecast.maths.bgprocess import tail_sizes
+from forecast.maths.compiling import njit
 
 _AT, _WEIGHT = np.polynomial.legendre.leggauss(16)
 

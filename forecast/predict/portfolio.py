@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
+from forecast.maths.compiling import njit
 from forecast.periods import check_discount_rate, check_levels, check_margin, level_label
 from forecast.predict.customers import predict_customers
 from forecast.predict.population import ClvModel, Customers, log_p_alive

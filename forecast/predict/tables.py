@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from forecast.fitting import Fitted
+from forecast.maths.compiling import njit
 from forecast.periods import discount_steps
 
 _NEGLIGIBLE = 1e-10

@@ -14,9 +14,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from scipy import special
 
+from forecast.maths.compiling import njit
 from forecast.predict.tables import distinct_pairs, grouped
 
 _STEP = 1.0 / 32.0  # nodes lie on one lattice, so that blocks cannot shift them
