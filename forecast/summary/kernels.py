@@ -7,7 +7,8 @@ result to the SQL text of :mod:`forecast.summary.histories`, digit by digit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from forecast.maths.compiling import njit
 
 MILLIONTHS = 1_000_000.0
 # Up to here a sum of millionths is exact as a float, too.
