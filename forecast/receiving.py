@@ -134,7 +134,9 @@ def _stage(
             )  # fmt: skip
         _broken(connection, own, breaches, notes, name)
     breaches.report()
-    connection.execute(f"CREATE TEMP TABLE {table} AS {' UNION ALL BY NAME '.join(queries)}")
+    # Frames in several chunks may come in any order, and messages name the first rows.
+    ordered = " ORDER BY source, row" if any(own.path is None for own in opened) else ""
+    connection.execute(f"CREATE TEMP TABLE {table} AS {' UNION ALL BY NAME '.join(queries)}{ordered}")
     close_sources(connection, opened)
     if connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0:
         raise InputError("there are no rows", where=breaches.where, advice="Export them again.")
