@@ -16,7 +16,6 @@ import datetime as dt
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,12 +27,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from peers import peers_python
 from watching import Outcome, machine, memory, watch
 from workload import DAYS, HORIZON, LAST_DAY, SPEND, TRUTH, make_histories
 
 HERE = Path(__file__).parent
-HOME = HERE.parent
-PEERS = HOME / ".venv-peers"
 RESULTS = HERE / "POSTERIOR.md"
 SIZES = (1_000, 10_000, 50_000, 94_000, 200_000)
 PEER_DRAWS = 4000
@@ -181,20 +179,6 @@ def run_task(name: str, path: Path, repeats: int) -> dict[str, Any]:
 
 
 # --- the run ------------------------------------------------------------------------------------------
-
-
-def peers_python() -> str:
-    """The interpreter of the peers' environment, which is made when it is missing."""
-    python = PEERS / "bin" / "python"
-    if not python.exists():
-        newer = subprocess.run(
-            ["bash", str(HOME / ".ci" / "newer"), "find"], capture_output=True, text=True, check=False
-        )
-        base = newer.stdout.strip() or sys.executable
-        subprocess.run([base, "-m", "venv", str(PEERS)], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "pymc-marketing"]
-        subprocess.run([str(python), *install], check=True)
-    return str(python)
 
 
 class Bench:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
 
 TRUTH = {"r": 0.5, "alpha": 30.0, "a": 0.8, "b": 2.5}
 SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
@@ -59,6 +66,54 @@ def make_orders(customers: pd.DataFrame, most: int, seed: int = 1) -> pd.DataFra
         }
     )
     return frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
+
+
+def make_log(path: Path, orders: int, texts: bool = False, seed: int = 1, days: int = 1095) -> int:
+    """Write a log of about so many orders over three years, in the order of days, as Parquet or CSV.
+
+    Rates of purchase and of leaving are gamma distributed, so a few customers order very often; a day may
+    hold several orders of one customer. Ids are seven digits or more, in no order of their own; with
+    ``texts`` a letter stands in front. Returns the number of orders.
+    """
+    rng = np.random.default_rng(seed)
+
+    def people(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        birth = rng.integers(0, days, size).astype(np.int32)
+        stay = rng.exponential(1.0, size) / (rng.gamma(1.2, 1.0 / 250.0, size) + 1e-6)
+        stay = np.minimum(stay, days - 1 - birth).astype(np.float32)
+        return birth, stay, rng.poisson(rng.gamma(0.6, 1.0 / 40.0, size) * stay).astype(np.int32) + 1
+
+    a_head = people(200_000)[2].mean()
+    birth, stay, counts = people(int(orders / a_head))
+    who = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    day = (birth[who] + rng.random(len(who), dtype=np.float32) * stay[who]).astype(np.int16)
+    day[np.cumsum(counts) - counts] = birth
+    order = np.argsort(day, kind="stable")
+    who, day = who[order], day[order]
+    ids = rng.permutation(len(counts)).astype(np.int64) + 1_000_000
+    start = LAST_DAY.to_datetime64().astype("datetime64[D]") - np.timedelta64(days - 1, "D")
+    writer: Any = None
+    for begin in range(0, len(who), 2_000_000):
+        names = pa.array(ids[who[begin : begin + 2_000_000]])
+        if texts:
+            names = pc.binary_join_element_wise("C", names.cast(pa.string()), "")
+        when = start + day[begin : begin + 2_000_000].astype("timedelta64[D]")
+        table = pa.table(
+            {
+                "customer_id": names,
+                "order_date": pa.array(when.astype("datetime64[ms]")),
+                "value": pa.array((rng.gamma(2.0, 18.0, len(names)) + 0.01).round(2)),
+            }
+        )
+        if path.suffix == ".csv":
+            table = table.set_column(1, "order_date", table["order_date"].cast(pa.date32()))
+            writer = writer or pa.csv.CSVWriter(str(path), table.schema)
+            writer.write_table(table)
+        else:
+            writer = writer or pq.ParquetWriter(str(path), table.schema)
+            writer.write_table(table, row_group_size=1_000_000)
+    writer.close()
+    return len(who)
 
 
 def make_histories(size: int) -> pd.DataFrame:

@@ -25,7 +25,12 @@ def test_every_compiled_function_is_kept() -> None:
     for path in Path(forecast.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and path.parent.name in ("maths", "summary", "fitting", "predict"):
+            if isinstance(node, ast.ImportFrom) and path.parent.name in (
+                "maths",
+                "summary",
+                "fitting",
+                "predict",
+            ):
                 assert node.module != "numba", f"{path.name}: njit comes from maths.compiling"
             for given in getattr(node, "decorator_list", []):
                 if ast.unparse(given).startswith("njit"):
