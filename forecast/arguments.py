@@ -47,11 +47,12 @@ def _add_histories(parser: argparse.ArgumentParser) -> None:
 _OF_ORDERS: dict[str, Any] = {
     "dialect": "auto", "query": None, "map": [], "timezone": None, "date_format": None, "rates": None,
     "status": [], "hash_ids": None, "value_policy": None, "zero_value": None, "exclude": "marketplace",
+    "memory_limit": None,
     "max_rejected": None,
 }  # fmt: skip
 
 
-_FILES_ALONE = ("query", "date_format", "rates", "status", "hash_ids", "exclude")
+_FILES_ALONE = ("query", "date_format", "rates", "status", "hash_ids", "exclude", "memory_limit")
 
 
 def wrong_sources(options: argparse.Namespace) -> str | None:
@@ -111,6 +112,11 @@ def _add_reading(group: Any) -> None:
     )  # fmt: skip
     group.add_argument(
         "--hash-ids", metavar="SALT_FILE", help="replace e-mails and phones by pseudonyms while reading"
+    )
+    group.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        help="of the database that reads, such as 2GB; more waits in files",
     )
 
 

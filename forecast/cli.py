@@ -97,6 +97,7 @@ def _reading(options: argparse.Namespace, progress: Callable[[str, int, int], No
         "rates": options.rates,
         "statuses": _statuses(options.status),
         "hash_ids": options.hash_ids,
+        "duckdb_config": {"memory_limit": options.memory_limit} if options.memory_limit else None,
         "progress": progress,
     }
 
