@@ -131,7 +131,7 @@ def measure(session: Any, df: Any, out: Path, repeats: int) -> Times:
             sides[name]()
             took = (time.perf_counter() - begun, spent_so_far(session) - spent)
             print(
-                f"{'warm-up' if not turn else f'turn {turn}'}: {name}: {took[0]:.1f} s, cpu {took[1]:.1f} s",
+                f"{'warm-up' if not turn else f'turn {turn}'}: {name}: {took[0]:.1f} s, processor {took[1]:.1f} s",
                 flush=True,
             )
             if turn:

@@ -74,9 +74,9 @@ def spark_histories(
 
     Notes
     -----
-    One pass over the orders: rows are judged, added up by customer and day, then by customer; partial sums
-    are made before anything moves, so a customer with most of the orders is no burden. Rejected rows go
-    through the same sums as one row a reason and task: a task that runs twice cannot count twice.
+    One pass over the orders: rows are judged, added up by customer and day, then by customer. Where a customer
+    has so many rows that one task would carry most, each task adds up what it has before anything moves.
+    Rejected rows go through the same sums: a task that runs twice cannot count twice.
     Customers are kept in the executors' memory, or on their disks, until :meth:`SparkHistories.close`.
     """
     names = _by_columns(orders, roles, by)
@@ -187,7 +187,7 @@ class SparkHistories(HistoryTable):
         paid, high, low = "CAST(0 AS BIGINT)", "CAST(0 AS BIGINT)", "CAST(0 AS BIGINT)"
         if reading.has_value:
             paid, high, low = "sum(paid - IF(first_hi > 0 OR first_lo > 0, 1, 0))", "sum(hi)", "sum(lo)"
-        dotted = "false" if reading.dotted is None else f"code = 0 AND ({reading.dotted})"
+        dotted = reading.dotted or "false"
         found = fetched(
             grouped(
                 self._customers,

@@ -82,7 +82,7 @@ def endings(rows: list[dict[str, Any]], reading: Reading) -> tuple[bool, list[st
     header = reading.roles["customer_id"]
     if reading.dotted is None:
         return False, []
-    dotted = sum(row["dotted"] for row in rows)
+    dotted = sum(row["dotted"] for row in rows if row["code"] == "used")
     others = any(row["undotted"] for row in rows) or any(row["filled"] > row["dotted"] for row in rows)
     if dotted and not others:
         return True, [

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from forecast.errors import InputError
-from forecast.summary.spark_reading import CODES, LOW_BITS, UNDOTTED, Reading, judged, quoted
+from forecast.summary.spark_reading import CODES, LOW_BITS, Reading, judged, quoted
 
 DERIVED = {
     "first_quarter": "concat(year(first_purchase), 'Q', quarter(first_purchase))",
     "first_month": "date_format(first_purchase, 'yyyy-MM')",
 }
+_LOOK = 20_000
+HEAVY = 0.05  # a share of the rows that one task had better not carry alone
 _AFTER = CODES.index("after_as_of")
 
 
@@ -39,11 +43,24 @@ def fetched(frame: Any) -> Any:
         return frame.toArrow()
 
 
+def is_even(rows: Any) -> bool:
+    """Whether no customer stands out among the first rows, of which hashes of the ids are looked at."""
+    first = fetched(rows.selectExpr("code", "xxhash64(c) AS h").limit(_LOOK))
+    used = first["h"].to_numpy()[first["code"].to_numpy() == 0]
+    return not len(used) or int(np.unique(used, return_counts=True)[1].max()) <= HEAVY * len(used)
+
+
 def purchases_of(orders: Any, reading: Reading) -> Any:
-    """Customer by customer and day by day: ``c, d, code, n, hi, lo, g0`` ..., and ``lines`` of orders."""
+    """Customer by customer and day by day: ``c, d, code, s, n, hi, lo, g0`` ..., and ``lines`` of orders.
+
+    Rows of one customer are brought together at once, which spares the sums a second journey; unless some
+    customer has so many that one task would have to carry them all. Then each task adds up what it has first.
+    """
     found = ["sum(hi) AS hi", "sum(lo) AS lo"] if reading.has_value else []
     found += [f"min(g{place}) AS g{place}" for place in range(len(reading.by))]
-    rows, keys = judged(orders, reading), ["c", "d", "code"]
+    rows, keys = judged(orders, reading), ["c", "d", "code", "s"]
+    if is_even(rows):
+        rows = rows.repartition("c", "s")
     if "order_id" not in reading.roles:
         return grouped(rows, keys, ["count(*) AS n", *found])
     # Rows without a number are orders of their own.
@@ -52,12 +69,10 @@ def purchases_of(orders: Any, reading: Reading) -> Any:
 
 
 def customers_of(purchases: Any, reading: Reading, day: dt.date | None) -> Any:
-    """Customers, one row a reason of rejected rows, and one of all orders after ``as_of``."""
-    keys = ["c", "code"]
+    """Customers, those of orders after ``as_of`` apart, and few rows a reason of rejected rows."""
+    keys = ["c", "code", "s"]
     if day is not None:
-        late, dotted = f"d > DATE'{day}'", reading.dotted
-        after = str(_AFTER) if dotted is None else f"IF({dotted}, {_AFTER}, {_AFTER + UNDOTTED})"
-        keys = [f"IF({late}, NULL, c) AS c", f"IF({late}, {after}, code) AS code"]
+        keys[1] = f"IF(d > DATE'{day}', {_AFTER}, code) AS code"
     found = [
         "min(d) AS first_purchase", "max(d) AS last_purchase", "count(*) AS purchases", "sum(n) AS orders",
     ]  # fmt: skip

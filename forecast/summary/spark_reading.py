@@ -40,6 +40,7 @@ _PLACE = {code: place for place, code in enumerate(CODES)}
 # the range of either, no order of rows changes it, and it costs far less than a decimal of 38 digits.
 LOW_BITS = 35
 _LIMB = f"{2**LOW_BITS}D"
+_PARTS = 64  # of the rejected rows
 _LONGEST = 2**53  # whole numbers above are not all doubles
 
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
@@ -118,9 +119,10 @@ def literal(text: str) -> str:
 
 
 def judged(orders: Any, reading: Reading) -> Any:
-    """All rows with ``c, d, code`` and, where there are any, ``hi, lo``, the order's number ``o``, ``g0`` ...
+    """All rows with ``c, d, code, s`` and, where there are any, ``hi, lo``, the number ``o``, ``g0`` ...
 
-    Rejected rows have neither customer nor day, so that they gather under their codes alone.
+    Rejected rows have neither customer nor day, so that they gather under their codes alone; ``s`` parts
+    them, since there may be many.
 
     Raises
     ------
@@ -139,7 +141,9 @@ def judged(orders: Any, reading: Reading) -> Any:
     if odd:
         cells.append(f"({odd}) AS odd_id")
     rows = orders.selectExpr(*cells)
+    parts = "c, d, v" if reading.has_value else "c, d"
     kept = ["IF(code = 0, c, NULL) AS c", "IF(code = 0, d, NULL) AS d"]
+    kept.append(f"IF(code = 0, 0, CAST(pmod(xxhash64({parts}), {_PARTS}) AS INT)) AS s")
     if reading.has_value:
         # Millionths are cut in two before they are rounded, half up; both steps are exact for doubles.
         rows = rows.selectExpr("*", "v * 1000000D AS x").selectExpr("*", f"floor(x / {_LIMB}) AS hi")

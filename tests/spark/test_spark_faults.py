@@ -13,6 +13,7 @@ import pytest
 from mess import mess, same, same_account, written
 
 import forecast
+from forecast.summary import spark_queries
 
 MAPPING = {"customer_id": "customer_id", "order_date": "order_date", "value": "value", "order_id": None}
 
@@ -56,7 +57,11 @@ def odd(spark, parquet: str, flag: Path):
 
 
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
-def test_an_executor_is_lost_while_orders_are_read(spark, parquet, orders, tmp_path: Path) -> None:
+@pytest.mark.parametrize("even", [False, True])
+def test_an_executor_is_lost_while_orders_are_read(
+    spark, parquet, orders, even, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_queries, "is_even", lambda rows: even)
     flag = tmp_path / "killed"
     found = forecast.spark.summarise(odd(spark, parquet, flag), mapping=MAPPING)
     assert flag.exists()

@@ -16,7 +16,7 @@ import forecast
 from forecast import orders as rooms
 from forecast.errors import ArgumentError, InputError
 from forecast.orders import cells, codes, dates, sql
-from forecast.summary import spark_reading
+from forecast.summary import spark_queries, spark_reading
 
 MAPPING = {"customer_id": "customer_id", "order_date": "order_date", "value": "value", "order_id": None}
 
@@ -41,7 +41,11 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_histories_are_those_of_duckdb_however_the_orders_lie(spark, parquet, orders, layout) -> None:
+def test_histories_are_those_of_duckdb_however_the_orders_lie(
+    spark, parquet, orders, layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One customer has half of the orders; whether its rows are brought together first makes no difference."""
+    monkeypatch.setattr(spark_queries, "HEAVY", 0.05 if layout in ("seven", "by day") else 1.0)
     df = LAYOUTS[layout](spark.read.parquet(parquet))
     found = forecast.spark.summarise(df, mapping=MAPPING)
     same(found, forecast.purchase_histories(orders))
@@ -49,10 +53,14 @@ def test_histories_are_those_of_duckdb_however_the_orders_lie(spark, parquet, or
     found.close()
 
 
-@pytest.mark.parametrize("as_of", ["2024-03-01", "2026-01-01"])
-def test_groups_days_and_an_as_of(spark, parquet, orders, as_of) -> None:
+@pytest.mark.parametrize(("as_of", "heavy"), [("2024-03-01", 1.0), ("2026-01-01", 0.05)])
+def test_groups_days_and_an_as_of(
+    spark, parquet, orders, as_of, heavy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_queries, "HEAVY", heavy)
     by = ["channel", "first_quarter", "first_month"]
-    found = forecast.spark.summarise(spark.read.parquet(parquet), mapping=MAPPING, as_of=as_of, by=by)
+    df = spark.read.parquet(parquet)
+    found = forecast.spark.summarise(df, mapping=MAPPING, as_of=as_of, by=by)
     other = forecast.purchase_histories(orders, as_of, by)
     same(found, other)
     same_account(found, orders)
