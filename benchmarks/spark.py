@@ -130,10 +130,7 @@ def measure(session: Any, df: Any, out: Path, repeats: int) -> Times:
             begun, spent = time.perf_counter(), spent_so_far(session)
             sides[name]()
             took = (time.perf_counter() - begun, spent_so_far(session) - spent)
-            print(
-                f"{'warm-up' if not turn else f'turn {turn}'}: {name}: {took[0]:.1f} s, processor {took[1]:.1f} s",
-                flush=True,
-            )
+            print(f"turn {turn}: {name}: {took[0]:.1f} s, processor {took[1]:.1f} s", flush=True)
             if turn:
                 times[name].append(took)
     return times
