@@ -74,9 +74,9 @@ def spark_histories(
 
     Notes
     -----
-    One pass over the orders: rows are judged, added up by customer and day, then by customer. Where one
-    customer has so many rows that one task would carry most, each task adds up what it has before anything moves.
-    Rejected rows go through the same sums: a task that runs twice cannot count twice.
+    One pass over the orders: rows are judged, added up by customer and day, then by customer. Where one has
+    so many rows that a single task would carry most of them, tasks add up what they have before anything
+    moves. Rejected rows go through the same sums: a task that runs twice cannot count twice.
     Customers are kept in the executors' memory, or on their disks, until :meth:`SparkHistories.close`.
     """
     names = _by_columns(orders, roles, by)
