@@ -26,8 +26,13 @@ elif not JAVA:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if MISSING is not None:
         for item in items:
-            if HERE in item.path.parents and "spark" in getattr(item, "fixturenames", ()):
+            if HERE in item.path.parents and {"spark", "java"} & set(getattr(item, "fixturenames", ())):
                 item.add_marker(pytest.mark.skip(reason=MISSING))
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """For tests that start a Spark of their own."""
 
 
 @pytest.fixture(scope="session")

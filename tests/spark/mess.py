@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +109,40 @@ def same_account(spark, orders: forecast.Orders) -> None:
     for code, (_, value) in other.by_code().items():
         assert abs(own.by_code()[code][1] - value) < 1, code
     assert own.total_rows == other.total_rows
+
+
+def once(flag: Path, partition: int, pause: float):
+    """Rows as they are; the first task that reads the partition pauses, or takes its executor with it.
+
+    Each task that reads the partition leaves a file.
+    """
+
+    def through(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        yield from batches
+        if context.partitionId() != partition:
+            return
+        with open(f"{flag}.{context.taskAttemptId()}", "w"):
+            pass
+        try:
+            os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        if pause:
+            time.sleep(pause)
+            return
+        time.sleep(1)  # others are done by now, and lost with the executor
+        daemon = Path(f"/proc/{os.getppid()}/stat").read_text().rsplit(")", 1)[1].split()
+        os.kill(int(daemon[1]), signal.SIGKILL)
+
+    return through
+
+
+def odd(spark, parquet: str, flag: Path, pause: float):
+    """Six partitions, one of them odd once."""
+    table = spark.read.parquet(parquet).repartition(6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return table.mapInArrow(once(flag, 5, pause), table.schema)

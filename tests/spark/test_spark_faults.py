@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from mess import mess, same, same_account, written
+from mess import mess, odd, same, same_account, written
 
 import forecast
 from forecast.summary import spark_queries
@@ -28,42 +25,13 @@ def orders(parquet: str) -> forecast.Orders:
     return forecast.read_orders(parquet, mapping=MAPPING)
 
 
-def once(flag: Path, partition: int):
-    """Rows as they are; the first task that reads the partition ends its executor, and a file says so."""
-
-    def through(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from pyspark import TaskContext
-
-        context = TaskContext.get()
-        yield from batches
-        if context.partitionId() != partition:
-            return
-        with open(f"{flag}.{context.taskAttemptId()}", "w"):
-            pass
-        try:
-            os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return
-        time.sleep(1)  # others are done by now, and lost with the executor
-        daemon = Path(f"/proc/{os.getppid()}/stat").read_text().rsplit(")", 1)[1].split()
-        os.kill(int(daemon[1]), signal.SIGKILL)
-
-    return through
-
-
-def odd(spark, parquet: str, flag: Path):
-    table = spark.read.parquet(parquet).repartition(6)
-    return table.mapInArrow(once(flag, 5), table.schema)
-
-
-@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
 @pytest.mark.parametrize("even", [False, True])
 def test_an_executor_is_lost_while_orders_are_read(
     spark, parquet, orders, even, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spark_queries, "is_even", lambda rows: even)
     flag = tmp_path / "killed"
-    found = forecast.spark.summarise(odd(spark, parquet, flag), mapping=MAPPING)
+    found = forecast.spark.summarise(odd(spark, parquet, flag, 0), mapping=MAPPING)
     assert flag.exists()
     assert len(list(tmp_path.glob("killed.*"))) > 1
     same(found, forecast.purchase_histories(orders))
