@@ -91,18 +91,20 @@ def make_log(path: Path, orders: int, texts: bool = False, seed: int = 1, days: 
     order = np.argsort(day, kind="stable")
     who, day = who[order], day[order]
     ids = rng.permutation(len(counts)).astype(np.int64) + 1_000_000
+    rate = rng.gamma(SPEND["q"], 1.0 / SPEND["gamma"], len(counts))
     start = LAST_DAY.to_datetime64().astype("datetime64[D]") - np.timedelta64(days - 1, "D")
     writer: Any = None
     for begin in range(0, len(who), 2_000_000):
         names = pa.array(ids[who[begin : begin + 2_000_000]])
         if texts:
             names = pc.binary_join_element_wise("C", names.cast(pa.string()), "")
+        spent = rng.gamma(SPEND["p"], 1.0, len(names)) / rate[who[begin : begin + 2_000_000]]
         when = start + day[begin : begin + 2_000_000].astype("timedelta64[D]")
         table = pa.table(
             {
                 "customer_id": names,
                 "order_date": pa.array(when.astype("datetime64[ms]")),
-                "value": pa.array((rng.gamma(2.0, 18.0, len(names)) + 0.01).round(2)),
+                "value": pa.array((spent + 0.01).round(2)),
             }
         )
         if path.suffix == ".csv":
