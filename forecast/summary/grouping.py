@@ -66,6 +66,7 @@ def grouped_histories(
     numbers = None
     if spread is not None:
         *spread, numbers = spread
+        source = f"FROM {numbers or table} WHERE order_day <= DATE '{as_of}'"
     else:
         spread = connection.execute(
             "SELECT count(*), count(value), min(customer_id), max(customer_id), max(strlen(customer_id)), "
@@ -77,7 +78,6 @@ def grouped_histories(
     if numbers is None:
         prefix = _shared_beginning(low.encode(), high.encode())
     else:
-        source = source.replace(table, numbers, 1)
         prefix, longest = b"", max(len(str(low)), len(str(high)))
     width = max(1, -(-(longest - len(prefix)) // 8))
     if width > MOST_WORDS:
@@ -85,6 +85,7 @@ def grouped_histories(
     threads = int(_setting(connection, "threads"))
     some = pa.array(sample or [], pa.string() if numbers is None else pa.int64())
     splitters = _splitters(some, prefix, width, rows)
+    near = np.searchsorted(splitters[:, 0] >> np.uint64(48), np.arange(65_537, dtype=np.uint64))
     with (
         ThreadPoolExecutor(threads) as pool,
         tempfile.TemporaryDirectory(prefix="forecast-", dir=_scratch(connection)) as folder,
@@ -95,7 +96,7 @@ def grouped_histories(
         ).to_arrow_reader(BLOCK_ROWS)
         running: list[Future[_Block | None]] = []
         for batch in reader:
-            running.append(pool.submit(_shared_out, batch, prefix, width, splitters, bool(valued)))
+            running.append(pool.submit(_shared_out, batch, prefix, splitters, near, bool(valued)))
             if len(running) > threads and not blocks.add(running.pop(0).result()):
                 return False
         for future in running:
@@ -206,16 +207,17 @@ def _wide(dtype: Any, shape: tuple[int, ...]) -> int:
     return int(dtype.itemsize * np.prod(shape, dtype=np.int64))
 
 
-def _shared_out(batch: Any, prefix: bytes, width: int, splitters: np.ndarray, valued: bool) -> _Block | None:
+def _shared_out(
+    batch: Any, prefix: bytes, splitters: np.ndarray, near: np.ndarray, valued: bool
+) -> _Block | None:
     from forecast.summary.kernels import share_out
 
-    words = _packed(batch.column(0), prefix, width)
+    words = _packed(batch.column(0), prefix, splitters.shape[1])
     if words is None:
         return None
     days = batch.column(1)
     day = np.frombuffer(days.buffers()[1], np.int32)[days.offset : days.offset + len(days)]
     value = batch.column(2).to_numpy() if valued else np.zeros(0)
-    near = np.searchsorted(splitters[:, 0] >> np.uint64(48), np.arange(65_537, dtype=np.uint64))
     words, day, value, begins = share_out(words, day, value, splitters, near)
     return _Block([words, day, value] if valued else [words, day], begins)
 

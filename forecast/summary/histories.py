@@ -16,7 +16,7 @@ import numpy as np
 from forecast.errors import ArgumentError, InputError
 from forecast.periods import parse_day
 from forecast.summary.grouping import grouped_histories
-from forecast.summary.table import COLUMNS, DERIVED, HistoryTable, ident
+from forecast.summary.table import DERIVED, HistoryTable, grouping_names, ident
 
 MONEY = "DECIMAL(38, 6)"
 _numbers = itertools.count(1)
@@ -98,18 +98,8 @@ def by_columns(orders: OrderTable, by: str | Sequence[str] | None) -> tuple[str,
     ArgumentError
         When there is no such column, or its name is taken by a column of the histories.
     """
-    names = (by,) if isinstance(by, str) else tuple(by or ())
     described = orders.connection.execute(f"DESCRIBE {orders.table}").fetchall()
-    present = [column[0] for column in described]
-    for name in names:
-        if name not in present and name not in DERIVED:
-            raise ArgumentError(
-                f"there is no column {name!r} to group by",
-                advice=f"Columns: {', '.join(present)}; and {', '.join(DERIVED)}.",
-            )
-        if name in COLUMNS or names.count(name) > 1:
-            raise ArgumentError(f"column {name!r} cannot group", advice="Choose one other column, once.")
-    return names
+    return grouping_names(by, [column[0] for column in described])
 
 
 def purchases_sql(table: str, until: dt.date, by: Sequence[str] = ()) -> str:

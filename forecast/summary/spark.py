@@ -26,7 +26,7 @@ from forecast.summary.spark_queries import (
     purchases_of,
 )
 from forecast.summary.spark_reading import CODES, LOW_BITS, UNDOTTED, Reading, literal, quoted
-from forecast.summary.table import COLUMNS, HistoryTable
+from forecast.summary.table import COLUMNS, HistoryTable, check_batch, grouping_names
 
 
 def spark_histories(
@@ -79,7 +79,7 @@ def spark_histories(
     moves. Rejected rows go through the same sums: a task that runs twice cannot count twice.
     Customers are kept in the executors' memory, or on their disks, until :meth:`SparkHistories.close`.
     """
-    names = _by_columns(orders, roles, by)
+    names = grouping_names(by, [name for name in orders.columns if name not in roles.values()])
     day = None if as_of is None else parse_day(as_of)
     if timezone is not None:
         _check_zone(orders.sparkSession, timezone)
@@ -93,20 +93,6 @@ def spark_histories(
     except BaseException:
         customers.unpersist()
         raise
-
-
-def _by_columns(orders: Any, roles: Mapping[str, str], by: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = (by,) if isinstance(by, str) else tuple(by or ())
-    present = [name for name in orders.columns if name not in roles.values()]
-    for name in names:
-        if name not in present and name not in DERIVED:
-            raise ArgumentError(
-                f"there is no column {name!r} to group by",
-                advice=f"Columns: {', '.join(present)}; and {', '.join(DERIVED)}.",
-            )
-        if name in COLUMNS or names.count(name) > 1:
-            raise ArgumentError(f"column {name!r} cannot group", advice="Choose one other column, once.")
-    return names
 
 
 def _check_zone(session: Any, timezone: str) -> None:
@@ -303,8 +289,7 @@ class SparkHistories(HistoryTable):
         ArgumentError
             When ``rows`` is below 1.
         """
-        if rows < 1:
-            raise ArgumentError(f"rows is {rows}", advice="Ask for at least 1 customer a batch.")
+        check_batch(rows)
         frame = self.to_frame()
         for start in range(0, len(frame), rows):
             yield frame.iloc[start : start + rows]

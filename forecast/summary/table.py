@@ -40,6 +40,42 @@ def ident(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def grouping_names(by: str | Sequence[str] | None, present: Sequence[str]) -> tuple[str, ...]:
+    """Names of the columns to group by, of those that are ``present`` or follow from the first purchase.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no such column, or its name is taken by a column of the histories.
+
+    Examples
+    --------
+    >>> grouping_names("channel", ["channel", "country"])
+    ('channel',)
+    """
+    names = (by,) if isinstance(by, str) else tuple(by or ())
+    for name in names:
+        if name not in present and name not in DERIVED:
+            raise ArgumentError(
+                f"there is no column {name!r} to group by",
+                advice=f"Columns: {', '.join(present)}; and {', '.join(DERIVED)}.",
+            )
+        if name in COLUMNS or names.count(name) > 1:
+            raise ArgumentError(f"column {name!r} cannot group", advice="Choose one other column, once.")
+    return names
+
+
+def check_batch(rows: int) -> None:
+    """Refuse batches without rows.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if rows < 1:
+        raise ArgumentError(f"rows is {rows}", advice="Ask for at least 1 customer a batch.")
+
+
 class HistoryTable(ABC):
     """Purchase histories in the database; frames and statistics are made on request.
 
@@ -110,8 +146,7 @@ class HistoryTable(ABC):
         ArgumentError
             When ``rows`` is below 1.
         """
-        if rows < 1:
-            raise ArgumentError(f"rows is {rows}", advice="Ask for at least 1 customer a batch.")
+        check_batch(rows)
         # The table is written once and in order, so positions are stable and no query stays open meanwhile.
         for start in range(0, self._count, rows):
             frame = self.connection.execute(
