@@ -71,6 +71,8 @@ def read_ids(connection: Any, relation: str, cell: str, kind: str, header: str) 
     # The words for nothing are short; longer cells need no look.
     longest = max(map(len, _NO_ID))
     plain = f"CASE WHEN strlen({txt}) > {longest} OR lower({txt}) NOT IN ({texts(_NO_ID)}) THEN {txt} END"
+    if not connection.execute(f"SELECT bool_or(suffix({txt}, '.0')) FROM {relation}").fetchall()[0][0]:
+        return plain, []
     dotted, filled = connection.execute(
         f"SELECT count(*) FILTER (suffix(id, '.0') AND regexp_full_match(id, '[0-9]+[.]0')), count(id) "
         f"FROM (SELECT {plain} AS id FROM {relation})"

@@ -107,7 +107,7 @@ def _padded(connection: Any, view: str, roles: list[str]) -> list[str]:
     # A look at the first and the last character; whatever sorts before "!" is white or not printed.
     tests = ", ".join(
         f"coalesce(bool_or({cell} < '!' OR starts_with({cell}, chr(160)) OR right({cell}, 1) < '!' "
-        f"OR right({cell}, 1) = chr(160)), false)"
+        f"OR suffix({cell}, chr(160))), false)"
         for cell in (ident(f"r:{role}") for role in roles)
     )
     found = connection.execute(f"SELECT {tests} FROM {view}").fetchall()[0]

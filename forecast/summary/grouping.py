@@ -7,11 +7,13 @@ not depend on how rows are shared out, nor on the number of threads, and comes i
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,14 +29,26 @@ MOST_RANGES = 2_048
 SAMPLED = 1_024
 # Histories written at once: two of the database's own row groups.
 WRITTEN = 245_760
-# Of eight bytes, behind what all ids begin with.
+# Numbers that an id may take, behind what all ids begin with.
 MOST_WORDS = 6
 # Ranges grouped ahead of those written, and ranges that are let go together.
 AHEAD = 8
 PIECE = 16
 LARGEST_VALUE = 9e12
+# Money is kept in hundredths where they say it all, else in millionths.
+_MONEY = ((np.dtype(np.int32), 10_000), (np.dtype(np.int64), 1))
 _EPOCH = dt.date(1970, 1, 1)
 _UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+# What follows from other columns is worked out when it is asked for.
+_COLUMNS = """
+customer_id VARCHAR, first_purchase DATE, last_purchase DATE, bought INTEGER, ordered INTEGER, paid INTEGER,
+monetary_value DOUBLE, first_value DOUBLE, historical_value DOUBLE,
+frequency BIGINT AS (CAST(bought AS BIGINT) - 1),
+recency BIGINT AS (CAST(last_purchase - first_purchase AS BIGINT)),
+T BIGINT AS (CAST(DATE '{as_of}' - first_purchase AS BIGINT)),
+monetary_count BIGINT AS (CAST(paid AS BIGINT)),
+orders BIGINT AS (CAST(ordered AS BIGINT)),
+purchases BIGINT AS (CAST(bought AS BIGINT))"""
 
 
 def grouped_histories(
@@ -63,7 +77,6 @@ def grouped_histories(
         partly missing.
     """
     source = f"FROM {table} WHERE order_day <= DATE '{as_of}'"
-    numbers = None
     if spread is not None:
         *spread, numbers = spread
         source = f"FROM {numbers or table} WHERE order_day <= DATE '{as_of}'"
@@ -75,34 +88,103 @@ def grouped_histories(
     rows, valued, low, high, longest, largest, sample = spread
     if rows < FEWEST_ROWS or valued not in (0, rows) or (valued and not largest < LARGEST_VALUE):
         return False
-    if numbers is None:
-        prefix = _shared_beginning(low.encode(), high.encode())
-    else:
-        prefix, longest = b"", max(len(str(low)), len(str(high)))
-    width = max(1, -(-(longest - len(prefix)) // 8))
-    if width > MOST_WORDS:
+    ids = _Ids(low, high, longest)
+    if ids.width > MOST_WORDS:
         return False
     threads = int(_setting(connection, "threads"))
-    some = pa.array(sample or [], pa.string() if numbers is None else pa.int64())
-    splitters = _splitters(some, prefix, width, rows)
-    near = np.searchsorted(splitters[:, 0] >> np.uint64(48), np.arange(65_537, dtype=np.uint64))
+    splitters = ids.splitters(sample or [], rows)
+    near = ids.near(splitters)
     with (
         ThreadPoolExecutor(threads) as pool,
-        tempfile.TemporaryDirectory(prefix="forecast-", dir=_scratch(connection)) as folder,
+        tempfile.TemporaryFile(dir=_scratch(connection), buffering=0) as file,
     ):
-        blocks = _Blocks(Path(folder), _allowed(connection))
+        blocks = _Blocks(_Spill(file), _allowed(connection))
         reader = connection.sql(
             f"SELECT customer_id, order_day, CAST(value AS DOUBLE) AS value {source}"
         ).to_arrow_reader(BLOCK_ROWS)
         running: list[Future[_Block | None]] = []
         for batch in reader:
-            running.append(pool.submit(_shared_out, batch, prefix, splitters, near, bool(valued)))
+            running.append(pool.submit(_shared_out, batch, ids, splitters, near, bool(valued)))
             if len(running) > threads and not blocks.add(running.pop(0).result()):
                 return False
         for future in running:
             if not blocks.add(future.result()):
                 return False
-        return _write(connection, pool, blocks, len(splitters) + 1, prefix, as_of, name)
+        return _write(connection, pool, blocks, len(splitters) + 1, ids, as_of, name)
+
+
+def _setting(connection: Any, name: str) -> str:
+    return str(connection.execute(f"SELECT current_setting('{name}')").fetchall()[0][0])
+
+
+def _allowed(connection: Any) -> float:
+    """Bytes for blocks in memory: a third of what the database may take besides."""
+    found = re.fullmatch(r"([0-9.]+) (\w+)", _setting(connection, "memory_limit"))
+    return float("inf") if found is None else float(found[1]) * _UNITS[found[2].lower()] / 3
+
+
+def _scratch(connection: Any) -> str | None:
+    """The folder above the database's own temporary files."""
+    above = Path(_setting(connection, "temp_directory")).absolute().parent
+    return str(above) if above.is_dir() else None
+
+
+class _Ids:
+    """How ids become words, numbers that compare as the texts do, and texts again.
+
+    Parameters
+    ----------
+    low, high : str or int
+        Smallest and largest id; whole numbers where all ids are.
+    longest : int
+        Length of the longest text.
+    """
+
+    def __init__(self, low: str | int, high: str | int, longest: int) -> None:
+        self.numbers = isinstance(low, int)
+        ends = str(low).encode(), str(high).encode()
+        self.prefix = b"" if self.numbers else _shared_beginning(*ends)
+        # A sign of a number takes half a byte.
+        size = -(-max(map(len, ends)) // 2) if self.numbers else longest - len(self.prefix)
+        self.kind = np.dtype(np.uint32 if size <= 4 else np.uint64)
+        self.width = max(1, -(-size // self.kind.itemsize))
+
+    def pack(self, ids: Any) -> np.ndarray | None:
+        """Words of an Arrow array, shape (n, width); None where a text holds a zero byte."""
+        from forecast.summary.kernels import pack_ids, pack_numbers
+
+        words = np.empty((len(ids), self.width), self.kind)
+        if self.numbers:
+            pack_numbers(ids.to_numpy(), words)
+            return words
+        _, offsets, data = ids.buffers()
+        kind = np.int64 if pa.types.is_large_string(ids.type) else np.int32
+        begins = np.frombuffer(offsets, kind)[ids.offset : ids.offset + len(ids) + 1]
+        letters = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+        return words if pack_ids(begins, letters, len(self.prefix), words) else None
+
+    def unpack(self, words: np.ndarray) -> pa.Array:
+        """The texts."""
+        from forecast.summary.kernels import unpack_ids, unpack_numbers
+
+        prefix = np.frombuffer(self.prefix, np.uint8)
+        offsets, letters = unpack_numbers(words) if self.numbers else unpack_ids(words, prefix)
+        return pa.LargeStringArray.from_buffers(len(words), pa.py_buffer(offsets), pa.py_buffer(letters))
+
+    def splitters(self, sample: Sequence[Any], rows: int) -> np.ndarray:
+        """Words that part all ids into ranges of about as many rows."""
+        words = self.pack(pa.array(sample, pa.int64() if self.numbers else pa.string()))
+        if words is None:
+            return np.empty((0, self.width), self.kind)
+        words = words[_ascending(words)]
+        ranges = min(MOST_RANGES, -(-rows // RANGE_ROWS), len(words))
+        chosen = words[np.arange(1, ranges) * len(words) // ranges]
+        return np.unique(chosen, axis=0)
+
+    def near(self, splitters: np.ndarray) -> np.ndarray:
+        """How many splitters begin with fewer than each two bytes, shape (65537,)."""
+        first = splitters[:, 0].astype(np.uint64) >> np.uint64(8 * self.kind.itemsize - 16)
+        return np.searchsorted(first, np.arange(65_537, dtype=np.uint64)).astype(np.int16)
 
 
 def _shared_beginning(low: bytes, high: bytes) -> bytes:
@@ -113,56 +195,61 @@ def _shared_beginning(low: bytes, high: bytes) -> bytes:
     return low[:size]
 
 
-def _setting(connection: Any, name: str) -> str:
-    return str(connection.execute(f"SELECT current_setting('{name}')").fetchall()[0][0])
+def _ascending(words: np.ndarray) -> np.ndarray:
+    return np.argsort(words[:, 0]) if words.shape[1] == 1 else np.lexsort(words.T[::-1])
 
 
-def _allowed(connection: Any) -> float:
-    """Bytes for blocks in memory: a quarter of what the database may take."""
-    found = re.fullmatch(r"([0-9.]+) (\w+)", _setting(connection, "memory_limit"))
-    return float("inf") if found is None else float(found[1]) * _UNITS[found[2].lower()] / 4
+def _shared_out(
+    batch: Any, ids: _Ids, splitters: np.ndarray, near: np.ndarray, valued: bool
+) -> _Block | None:
+    from forecast.summary.kernels import find_parts, share_out
 
-
-def _scratch(connection: Any) -> str | None:
-    """The folder above the database's own temporary files."""
-    above = Path(_setting(connection, "temp_directory")).absolute().parent
-    return str(above) if above.is_dir() else None
-
-
-def _splitters(ids: pa.Array, prefix: bytes, width: int, rows: int) -> np.ndarray:
-    """Ids that part all ids into ranges of about as many rows."""
-    words = _packed(ids, prefix, width)
+    words = ids.pack(batch.column(0))
     if words is None:
-        return np.empty((0, width), np.uint64)
-    words = words[np.lexsort(words.T[::-1])]
-    ranges = min(MOST_RANGES, -(-rows // RANGE_ROWS), len(words))
-    chosen = words[np.arange(1, ranges) * len(words) // ranges]
-    return np.unique(chosen, axis=0)
+        return None
+    days = batch.column(1)
+    day = np.frombuffer(days.buffers()[1], np.int32)[days.offset : days.offset + len(days)]
+    value = batch.column(2).to_numpy() if valued else np.zeros(0)
+    part, begins = find_parts(words, splitters, near)
+    near_1970 = day.min() >= 0 and day.max() < 1 << 16
+    own_words, own_day = np.empty_like(words), np.empty(len(day), np.uint16 if near_1970 else np.int32)
+    for kind, unit in _MONEY:
+        own_value = np.empty(len(value), kind)
+        if share_out(part, begins, words, day, value, own_words, own_day, own_value, float(unit)):
+            break
+    return _Block([own_words, own_day, own_value], unit, begins)
 
 
-def _packed(ids: Any, prefix: bytes, width: int) -> np.ndarray | None:
-    """Ids as words; None where one holds a zero byte."""
-    from forecast.summary.kernels import pack_ids, pack_numbers
+class _Spill:
+    """Arrays in a file."""
 
-    words = np.empty((len(ids), width), np.uint64)
-    if pa.types.is_integer(ids.type):
-        pack_numbers(ids.to_numpy(), words)
-        return words
-    _, offsets, data = ids.buffers()
-    kind = np.int64 if pa.types.is_large_string(ids.type) else np.int32
-    begins = np.frombuffer(offsets, kind)[ids.offset : ids.offset + len(ids) + 1]
-    letters = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    return words if pack_ids(begins, letters, len(prefix), words) else None
+    def __init__(self, file: Any) -> None:
+        self._file, self._lock, self._end = file, Lock(), 0
+
+    def write(self, array: np.ndarray) -> int:
+        """Append; where it begins."""
+        begin, rest = self._end, memoryview(array.tobytes())
+        with self._lock:
+            self._file.seek(begin)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._end += array.nbytes
+        return begin
+
+    def read(self, begin: int, size: int) -> bytes:
+        with self._lock:
+            self._file.seek(begin)
+            found: bytes = self._file.read(size)
+        return found
 
 
 class _Block:
-    """Rows of a block of orders, range after range: words, days and, where there is money, millionths."""
+    """Rows of a block of orders, range after range: words, days since 1970, and money in units."""
 
-    def __init__(self, arrays: list[np.ndarray], begins: np.ndarray) -> None:
-        self.begins = begins
-        self.path: Path | None = None
+    def __init__(self, arrays: list[np.ndarray], unit: int, begins: np.ndarray) -> None:
+        self.unit = unit
         self.size = sum(array.nbytes for array in arrays)
-        self._kinds = [(array.dtype, array.shape[1:]) for array in arrays]
+        self._begins = begins
         # In pieces, so that what has been grouped need not be held until the last range.
         self._starts = begins[:-1:PIECE].tolist()
         ends = [*self._starts[1:], int(begins[-1])]
@@ -170,31 +257,28 @@ class _Block:
             [array[start:end].copy() for array in arrays]
             for start, end in zip(self._starts, ends, strict=True)
         ]
+        self._kinds = [(array.dtype, array.shape[1:]) for array in arrays]
+        self._spill: _Spill | None = None
+        self._places: list[list[int]] = []
 
-    def put_away(self, path: Path) -> None:
+    def put_away(self, spill: _Spill) -> None:
         """Write the rows to a file and give back their memory."""
-        with path.open("wb") as file:
-            for piece in self._pieces:
-                for array in piece:
-                    file.write(array.tobytes())
-        self.path, self._pieces = path, []
+        self._spill = spill
+        self._places = [[spill.write(array) for array in piece] for piece in self._pieces]
+        self._pieces = []
 
     def rows_of(self, number: int) -> list[np.ndarray]:
         """The rows of a range."""
         piece = number // PIECE
         start = self._starts[piece]
-        begin, end = int(self.begins[number]) - start, int(self.begins[number + 1]) - start
-        if self.path is None:
+        begin, end = int(self._begins[number]) - start, int(self._begins[number + 1]) - start
+        if self._spill is None:
             return [array[begin:end] for array in self._pieces[piece]]
-        later = self._starts[piece + 1] if piece + 1 < len(self._starts) else int(self.begins[-1])
-        rows, found = later - start, []
-        at = start * sum(_wide(*kind) for kind in self._kinds)
-        with self.path.open("rb") as file:
-            for kind in self._kinds:
-                file.seek(at + begin * _wide(*kind))
-                read = np.frombuffer(file.read((end - begin) * _wide(*kind)), kind[0])
-                found.append(read.reshape(-1, *kind[1]))
-                at += rows * _wide(*kind)
+        found = []
+        for (kind, shape), place in zip(self._kinds, self._places[piece], strict=True):
+            wide = kind.itemsize * math.prod(shape)
+            read = self._spill.read(place + begin * wide, (end - begin) * wide)
+            found.append(np.frombuffer(read, kind).reshape(-1, *shape))
         return found
 
     def let_go(self, number: int) -> None:
@@ -203,89 +287,69 @@ class _Block:
             self._pieces[piece] = []
 
 
-def _wide(dtype: Any, shape: tuple[int, ...]) -> int:
-    return int(dtype.itemsize * np.prod(shape, dtype=np.int64))
-
-
-def _shared_out(
-    batch: Any, prefix: bytes, splitters: np.ndarray, near: np.ndarray, valued: bool
-) -> _Block | None:
-    from forecast.summary.kernels import share_out
-
-    words = _packed(batch.column(0), prefix, splitters.shape[1])
-    if words is None:
-        return None
-    days = batch.column(1)
-    day = np.frombuffer(days.buffers()[1], np.int32)[days.offset : days.offset + len(days)]
-    value = batch.column(2).to_numpy() if valued else np.zeros(0)
-    words, day, value, begins = share_out(words, day, value, splitters, near)
-    return _Block([words, day, value] if valued else [words, day], begins)
-
-
 class _Blocks:
-    """Blocks in memory, and in files of a folder where they would take more than allowed."""
+    """Blocks in memory, and in a file where they would take more than allowed."""
 
-    def __init__(self, folder: Path, allowed: float) -> None:
-        self.folder, self.allowed = folder, allowed
+    def __init__(self, spill: _Spill, allowed: float) -> None:
+        self._spill, self._left = spill, allowed
         self.blocks: list[_Block] = []
-        self.held = 0
 
     def add(self, block: _Block | None) -> bool:
         """Take a block; False where there is none to take."""
         if block is None:
             return False
-        if self.held + block.size > self.allowed:
-            block.put_away(self.folder / str(len(self.blocks)))
-        self.held += block.size
+        if block.size > self._left:
+            block.put_away(self._spill)
+        else:
+            self._left -= block.size
         self.blocks.append(block)
         return True
 
-    def rows_of(self, number: int) -> list[np.ndarray]:
-        """All rows of a range."""
-        parts = [block.rows_of(number) for block in self.blocks]
-        return [np.concatenate(own) for own in zip(*parts, strict=True)]
+    def rows_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Words, days and money of all rows of a range, and the millionths that money is counted in."""
+        words, day, value = zip(*(block.rows_of(number) for block in self.blocks), strict=True)
+        units = {block.unit for block in self.blocks}
+        if len(units) > 1:
+            value = [own.astype(np.int64) * block.unit for own, block in zip(value, self.blocks, strict=True)]
+        unit = units.pop() if len(units) == 1 else 1
+        return np.concatenate(words), np.concatenate(day), np.concatenate(value), unit
 
 
-def _histories(blocks: _Blocks, number: int, prefix: bytes, as_of: dt.date) -> pa.Table | None:
+def _histories(
+    words: np.ndarray, day: np.ndarray, value: np.ndarray, unit: int, ids: _Ids
+) -> pa.Table | None:
     """The histories of a range; None where a sum of money would not be exact."""
-    from forecast.summary.kernels import MILLIONTHS, count_histories, number_ids, unpack_ids
+    from forecast.summary.kernels import MILLIONTHS, count_histories, number_ids
 
-    words, day, *rest = blocks.rows_of(number)
-    value = rest[0] if rest else np.zeros(0, np.int64)
     codes, distinct = number_ids(words)
-    order = np.lexsort(distinct.T[::-1])
+    order = _ascending(distinct)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    days, money, exact = count_histories(codes, rank, day, value)
+    days, money, exact = count_histories(codes, rank, day, value, unit)
     if not exact:
         return None
-    offsets, letters = unpack_ids(distinct[order], np.frombuffer(prefix, np.uint8))
-    ids = pa.LargeStringArray.from_buffers(len(order), pa.py_buffer(offsets), pa.py_buffer(letters))
-    first, last, purchases, orders, paid = (days[:, at].astype(np.int64) for at in range(5))
+    first, last, purchases, orders, paid = days.T
     first_v, total, paid_total = money.T
     repeats = paid - (first_v > 0)
     mean = np.full(len(order), np.nan)
     np.divide((paid_total - np.maximum(first_v, 0)) / MILLIONTHS, repeats, out=mean, where=repeats > 0)
     gone = np.full(len(order), np.nan)
     columns = {
-        "customer_id": ids,
+        "customer_id": ids.unpack(distinct[order]),
         "first_purchase": _dates(first),
         "last_purchase": _dates(last),
-        "frequency": purchases - 1,
-        "recency": last - first,
-        "T": (as_of - _EPOCH).days - first,
+        "bought": purchases,
+        "ordered": orders,
+        "paid": repeats,
         "monetary_value": mean,
-        "monetary_count": repeats,
-        "first_value": first_v / MILLIONTHS if rest else gone,
-        "historical_value": total / MILLIONTHS if rest else gone,
-        "orders": orders,
-        "purchases": purchases,
+        "first_value": first_v / MILLIONTHS if len(value) else gone,
+        "historical_value": total / MILLIONTHS if len(value) else gone,
     }
     return pa.table(columns)
 
 
 def _dates(days: np.ndarray) -> Any:
-    return pa.array(days.astype(np.int32)).cast(pa.date32())
+    return pa.array(days).cast(pa.date32())
 
 
 def _write(
@@ -293,25 +357,26 @@ def _write(
     pool: ThreadPoolExecutor,
     blocks: _Blocks,
     ranges: int,
-    prefix: bytes,
+    ids: _Ids,
     as_of: dt.date,
     name: str,
 ) -> bool:
     """Append the histories of one range after another; False, and no table, where one cannot be had."""
-    view, head = f"{name}_part", f"CREATE TEMP TABLE {name} AS"
+    view = f"{name}_part"
+    connection.execute(f"CREATE TEMP TABLE {name} ({_COLUMNS.format(as_of=as_of)})")
     waiting: list[pa.Table] = []
-    for number, found in enumerate(_in_turn(pool, ranges, lambda k: _histories(blocks, k, prefix, as_of)), 1):
+    for number, found in enumerate(_in_turn(pool, ranges, lambda k: _histories(*blocks.rows_of(k), ids)), 1):
         if found is None:
-            connection.execute(f"DROP TABLE IF EXISTS {name}")
+            connection.execute(f"DROP TABLE {name}")
             return False
         waiting.append(found)
         for block in blocks.blocks:
             block.let_go(number)
         if sum(map(len, waiting)) >= WRITTEN or number == ranges:
             connection.register(view, pa.concat_tables(waiting))
-            connection.execute(f"{head} SELECT * FROM {view}")
+            connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM {view}")
             connection.unregister(view)
-            head, waiting = f"INSERT INTO {name}", []
+            waiting = []
     return True
 
 

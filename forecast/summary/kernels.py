@@ -15,6 +15,11 @@ MILLIONTHS = 1_000_000.0
 EXACT = 9_007_199_254_740_992.0
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _EIGHT = np.uint64(8)
+_FOUR = np.uint64(4)
+_TEN = np.uint64(10)
+_LOW = np.uint64(2**32 - 1)
+_MINUS = np.uint64(1)
+_ZERO = np.uint64(2)
 _FEW = 24
 
 
@@ -29,23 +34,24 @@ def pack_ids(offsets: np.ndarray, data: np.ndarray, skip: int, words: np.ndarray
     data : ndarray of uint8
     skip : int
         Length of the beginning that all ids share.
-    words : ndarray of uint64, shape (n, width)
-        Filled: eight bytes a word, the first byte highest.
+    words : ndarray of uint32 or uint64, shape (n, width)
+        Filled: a byte of text a byte, the first one highest.
 
     Examples
     --------
-    >>> words = np.empty((2, 1), np.uint64)
+    >>> words = np.empty((2, 1), np.uint32)
     >>> pack_ids(np.array([0, 2, 5]), np.frombuffer(b"C7C10", np.uint8), 1, words)
     True
-    >>> [int(word) >> 48 for word in words[:, 0]]  # "7", "10"
-    [14080, 12592]
+    >>> [hex(word) for word in words[:, 0]]  # "7", "10"
+    ['0x37000000', '0x31300000']
     """
-    width = words.shape[1]
-    for i in range(words.shape[0]):
+    n, width = words.shape
+    size = words.itemsize
+    for i in range(n):
         at, end = offsets[i] + skip, offsets[i + 1]
         for w in range(width):
             word = np.uint64(0)
-            for _ in range(8):
+            for _ in range(size):
                 word <<= _EIGHT
                 if at < end:
                     if data[at] == 0:
@@ -58,38 +64,62 @@ def pack_ids(offsets: np.ndarray, data: np.ndarray, skip: int, words: np.ndarray
 
 @njit(cache=True, nogil=True)
 def pack_numbers(numbers: np.ndarray, words: np.ndarray) -> None:
-    """The same of whole numbers, as their texts would be packed.
+    """Whole numbers as numbers that compare as their texts do: half a byte a sign, 1 for minus, 2 for zero.
 
     Examples
     --------
-    >>> words = np.empty((2, 1), np.uint64)
-    >>> pack_numbers(np.array([7, 10]), words)
-    >>> [int(word) >> 48 for word in words[:, 0]]  # "7", "10"
-    [14080, 12592]
+    >>> words = np.empty((3, 1), np.uint32)
+    >>> pack_numbers(np.array([7, 10, -1]), words)
+    >>> [hex(word) for word in words[:, 0]]
+    ['0x90000000', '0x32000000', '0x13000000']
     """
-    digits = np.empty(20, np.uint64)
-    for i in range(len(numbers)):
+    n, width = words.shape
+    size = 2 * words.itemsize
+    signs = np.zeros(size * width + 20, np.uint64)
+    fours = _four_digits()
+    for i in range(n):
         number = numbers[i]
+        if 0 <= number < 100_000_000:  # nearly all ids there are
+            high = number // 10_000
+            word = (fours[high] << np.uint64(16)) | fours[number - 10_000 * high]
+            length, bound = 1, 10
+            for _ in range(7):
+                length += number >= bound
+                bound *= 10
+            words[i, 0] = ((word << np.uint64(4 * (8 - length))) & _LOW) << np.uint64(4 * (size - 8))
+            for w in range(1, width):
+                words[i, w] = 0
+            continue
         # The smallest of all numbers has no opposite, but as bits it is right.
         rest = np.uint64(-number) if number < 0 else np.uint64(number)
-        size = 0
-        while True:
-            digits[size] = np.uint64(48) + rest % np.uint64(10)
-            rest //= np.uint64(10)
-            size += 1
-            if rest == 0:
-                break
+        length = 0
+        while rest > 0:
+            quotient = rest // _TEN
+            signs[length] = _ZERO + rest - quotient * _TEN
+            length += 1
+            rest = quotient
         if number < 0:
-            digits[size] = np.uint64(45)
-            size += 1
-        for w in range(words.shape[1]):
+            signs[length] = _MINUS
+            length += 1
+        for w in range(width):
             word = np.uint64(0)
-            for place in range(8):
-                word <<= _EIGHT
-                at = size - 1 - 8 * w - place
-                if at >= 0:
-                    word |= digits[at]
-            words[i, w] = word
+            end = min(length, size * (w + 1))
+            for place in range(size * w, end):
+                word = (word << _FOUR) | signs[length - 1 - place]
+            words[i, w] = word << np.uint64(4 * (size * (w + 1) - max(end, size * w)))
+
+
+@njit(cache=True, nogil=True)
+def _four_digits() -> np.ndarray:
+    """Each number of up to four digits as four signs, zeros in front."""
+    found = np.empty(10_000, np.uint64)
+    for number in range(10_000):
+        rest, word = number, 0
+        for place in range(4):
+            word |= (2 + rest % 10) << (4 * place)
+            rest //= 10
+        found[number] = word
+    return found
 
 
 @njit(cache=True, nogil=True)
@@ -98,21 +128,24 @@ def unpack_ids(words: np.ndarray, prefix: np.ndarray) -> tuple[np.ndarray, np.nd
 
     Examples
     --------
-    >>> offsets, data = unpack_ids(np.array([[14080 << 48]], np.uint64), np.frombuffer(b"C", np.uint8))
+    >>> offsets, data = unpack_ids(np.array([[0x37000000]], np.uint32), np.frombuffer(b"C", np.uint8))
     >>> offsets.tolist(), data.tobytes()
     ([0, 2], b'C7')
     """
     n, width = words.shape
+    size = words.itemsize
     offsets = np.zeros(n + 1, np.int64)
-    data = np.empty(n * (len(prefix) + 8 * width), np.uint8)
+    data = np.empty(n * (len(prefix) + size * width), np.uint8)
     at = 0
     for i in range(n):
         for byte in prefix:
             data[at] = byte
             at += 1
         for w in range(width):
-            for place in range(8):
-                byte = np.uint8((words[i, w] >> np.uint64(56 - 8 * place)) & np.uint64(255))
+            for place in range(size):
+                byte = np.uint8(
+                    (np.uint64(words[i, w]) >> np.uint64(8 * (size - 1 - place))) & np.uint64(255)
+                )
                 if byte != 0:
                     data[at] = byte
                     at += 1
@@ -121,10 +154,37 @@ def unpack_ids(words: np.ndarray, prefix: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 @njit(cache=True, nogil=True)
+def unpack_numbers(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The texts of whole numbers, as offsets and bytes.
+
+    Examples
+    --------
+    >>> offsets, data = unpack_numbers(np.array([[0x32000000], [0x13000000]], np.uint32))
+    >>> offsets.tolist(), data.tobytes()
+    ([0, 2, 4], b'10-1')
+    """
+    n, width = words.shape
+    size = 2 * words.itemsize
+    offsets = np.zeros(n + 1, np.int64)
+    data = np.empty(n * size * width, np.uint8)
+    at = 0
+    for i in range(n):
+        for w in range(width):
+            for place in range(size):
+                sign = (np.uint64(words[i, w]) >> np.uint64(4 * (size - 1 - place))) & np.uint64(15)
+                if sign == 0:
+                    break
+                data[at] = 45 if sign == _MINUS else np.uint8(48) + np.uint8(sign - _ZERO)
+                at += 1
+        offsets[i + 1] = at
+    return offsets, data[:at]
+
+
+@njit(cache=True, nogil=True)
 def _part_of(words: np.ndarray, i: int, splitters: np.ndarray, near: np.ndarray) -> int:
     """How many splitters are not above the id; ``near`` tells by its first two bytes where to look."""
-    top = np.int64(words[i, 0] >> np.uint64(48))
-    low, high = near[top], near[top + 1]
+    top = np.int64(np.uint64(words[i, 0]) >> np.uint64(8 * words.itemsize - 16))
+    low, high = np.int64(near[top]), np.int64(near[top + 1])
     while low < high:
         middle = (low + high) // 2
         above = False
@@ -136,44 +196,71 @@ def _part_of(words: np.ndarray, i: int, splitters: np.ndarray, near: np.ndarray)
             high = middle
         else:
             low = middle + 1
-    return low
+    return int(low)
 
 
 @njit(cache=True, nogil=True)
-def share_out(
-    words: np.ndarray, day: np.ndarray, value: np.ndarray, splitters: np.ndarray, near: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows put together by the range their id falls into, and where each range begins.
+def find_parts(words: np.ndarray, splitters: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The range each id falls into, and where each range begins once rows are put together by it.
 
     Parameters
     ----------
-    words : ndarray of uint64, shape (n, width)
-    day : ndarray of int32, shape (n,)
-    value : ndarray of float64, shape (n,)
-        Or empty in a log without money; comes back in whole millionths, halves away from zero.
-    splitters : ndarray of uint64, shape (ranges - 1, width)
+    words : ndarray of uint32 or uint64, shape (n, width)
+    splitters : ndarray of the same kind, shape (ranges - 1, width)
         Sorted; an id that equals one belongs to the range above.
-    near : ndarray of int64, shape (65537,)
+    near : ndarray of int16, shape (65537,)
         How many splitters begin with fewer than each two bytes.
 
     Returns
     -------
-    words, day, value : ndarray
+    part : ndarray of int16, shape (n,)
     begins : ndarray of int64, shape (ranges + 1,)
     """
-    n, width = words.shape
-    ranges = splitters.shape[0] + 1
-    part = np.empty(n, np.int32)
+    n, ranges = words.shape[0], splitters.shape[0] + 1
+    part = np.empty(n, np.int16)
     begins = np.zeros(ranges + 1, np.int64)
     for i in range(n):
         part[i] = _part_of(words, i, splitters, near)
         begins[part[i] + 1] += 1
     for k in range(ranges):
         begins[k + 1] += begins[k]
+    return part, begins
+
+
+@njit(cache=True, nogil=True)
+def share_out(
+    part: np.ndarray,
+    begins: np.ndarray,
+    words: np.ndarray,
+    day: np.ndarray,
+    value: np.ndarray,
+    own_words: np.ndarray,
+    own_day: np.ndarray,
+    own_value: np.ndarray,
+    unit: float,
+) -> bool:
+    """Put rows together by their range, in numbers as narrow as they allow.
+
+    Parameters
+    ----------
+    part, begins : ndarray
+        Of :func:`find_parts`.
+    words, day : ndarray, shape (n, width) and (n,)
+    value : ndarray of float64, shape (n,)
+        Or empty in a log without money.
+    own_words, own_day, own_value : ndarray
+        Filled; money in units.
+    unit : float
+        So many millionths, to which values are rounded, halves away from zero.
+
+    Returns
+    -------
+    bool
+        False where a value is no whole number of units, or too large for the numbers it goes into.
+    """
+    n, width = words.shape
     place = begins[:-1].copy()
-    own_words = np.empty_like(words)
-    own_day = np.empty_like(day)
-    own_value = np.empty(len(value), np.int64)
+    largest = 2.0 ** (8 * own_value.itemsize - 1)
     for i in range(n):
         to = place[part[i]]
         place[part[i]] += 1
@@ -185,8 +272,11 @@ def share_out(
             whole = np.trunc(scaled)
             if abs(scaled - whole) >= 0.5:
                 whole += np.sign(scaled)
-            own_value[to] = np.int64(whole)
-    return own_words, own_day, own_value, begins
+            units = np.rint(whole / unit)
+            if units * unit != whole or abs(units) >= largest:
+                return False
+            own_value[to] = np.int64(units)
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -196,7 +286,7 @@ def number_ids(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     codes : ndarray of int32, shape (n,)
-    distinct : ndarray of uint64, shape (m, width)
+    distinct : ndarray of the words' kind, shape (m, width)
 
     Examples
     --------
@@ -212,12 +302,12 @@ def number_ids(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     last = (1 << bits) - 1
     slots = np.full(1 << bits, -1, np.int32)
     codes = np.empty(n, np.int32)
-    distinct = np.empty((n, width), np.uint64)
+    distinct = np.empty((n, width), words.dtype)
     size = 0
     for i in range(n):
         mixed = np.uint64(0)
         for w in range(width):
-            mixed = (mixed ^ words[i, w]) * _MIX
+            mixed = (mixed ^ np.uint64(words[i, w])) * _MIX
             mixed ^= mixed >> np.uint64(29)
         at = np.int64((mixed * _MIX) >> shift)
         while True:
@@ -243,7 +333,7 @@ def number_ids(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def count_histories(
-    codes: np.ndarray, rank: np.ndarray, day: np.ndarray, value: np.ndarray
+    codes: np.ndarray, rank: np.ndarray, day: np.ndarray, value: np.ndarray, unit: int
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """What each customer did, from rows in any order.
 
@@ -252,16 +342,18 @@ def count_histories(
     codes : ndarray of int32, shape (n,)
     rank : ndarray of int64, shape (m,)
         Place of each code in the result.
-    day : ndarray of int32, shape (n,)
-    value : ndarray of int64, shape (n,)
-        Millionths; empty in a log without money.
+    day : ndarray of int, shape (n,)
+    value : ndarray of int, shape (n,)
+        Money; empty in a log without it.
+    unit : int
+        Millionths that money is counted in.
 
     Returns
     -------
     days : ndarray of int32, shape (m, 5)
         First and last day, purchases (days with orders), orders, purchases of value above 0.
     money : ndarray of int64, shape (m, 3)
-        Of the first purchase, of all, of those above 0; zeros in a log without money.
+        Millionths of the first purchase, of all, of those above 0; zeros in a log without money.
     exact : bool
         False where a customer's millionths are too many for a float.
     """
@@ -293,8 +385,8 @@ def count_histories(
             today, worth = own_day[i], np.int64(0)
             while i < end and own_day[i] == today:
                 if len(value):
-                    worth += own_value[i]
-                    size += abs(np.float64(own_value[i]))
+                    worth += np.int64(own_value[i]) * unit
+                    size += abs(np.float64(own_value[i])) * unit
                 i += 1
             days[r, 2] += 1
             money[r, 1] += worth

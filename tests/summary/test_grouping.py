@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from forecast.summary import grouping
 from forecast.summary.grouping import grouped_histories
 from forecast.summary.histories import query_histories
-from forecast.summary.kernels import number_ids, pack_ids, pack_numbers, unpack_ids
+from forecast.summary.kernels import number_ids, pack_ids, pack_numbers, unpack_ids, unpack_numbers
+from forecast.summary.table import COLUMNS
 
 AS_OF = dt.date(2024, 12, 31)
 
@@ -56,19 +57,31 @@ def both(
         )
         query_histories(connection, "log", as_of, "asked")
         asked = connection.execute("SELECT * FROM asked ORDER BY rowid").df()
-        if not grouped_histories(connection, "log", as_of, "grouped"):
+        if not grouped_histories(
+            connection, "log", as_of, "grouped", spread_of_numbers(connection, frame, as_of)
+        ):
             assert not connection.execute(
                 "SELECT 1 FROM duckdb_tables() WHERE table_name = 'grouped'"
             ).fetchall()
             return None, asked
-        kinds = (
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
-        )
+        query = f"SELECT {', '.join(COLUMNS)} FROM grouped"
         assert (
-            connection.execute(kinds, ["grouped"]).fetchall()
-            == connection.execute(kinds, ["asked"]).fetchall()
+            connection.execute(f"DESCRIBE {query}").fetchall()
+            == connection.execute("DESCRIBE asked").fetchall()
         )
-        return connection.execute("SELECT * FROM grouped ORDER BY rowid").df(), asked
+        return connection.execute(f"{query} ORDER BY rowid").df(), asked
+
+
+def spread_of_numbers(connection: Any, frame: pd.DataFrame, as_of: dt.date) -> tuple[Any, ...] | None:
+    """What is known of a log whose ids are whole numbers; None of any other, which is looked through."""
+    if not pd.api.types.is_integer_dtype(frame["customer_id"]):
+        return None
+    connection.execute(
+        "CREATE VIEW numbers AS SELECT CAST(customer_id AS BIGINT) AS customer_id, order_day, value FROM log"
+    )
+    ids = frame["customer_id"].tolist()
+    return (len(ids), int(frame["value"].notna().sum()), min(ids), max(ids), None, frame["value"].max(),
+            ids[::3], "numbers")  # fmt: skip
 
 
 NAMES = {
@@ -93,20 +106,45 @@ def test_neither_blocks_nor_threads_nor_files_matter(
     threads: int, block: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(grouping, "BLOCK_ROWS", block)
-    monkeypatch.setattr(grouping, "_allowed", lambda connection: 30_000.0)
-    written: list[Path] = []
-    put_away = grouping._Block.put_away
+    monkeypatch.setattr(grouping, "_allowed", lambda connection: 12_000.0)
+    written: list[int] = []
+    write = grouping._Spill.write
 
-    def told(own: Any, path: Path) -> None:
-        put_away(own, path)
-        written.append(path)
+    def told(own: Any, array: np.ndarray) -> int:
+        written.append(array.nbytes)
+        return write(own, array)
 
-    monkeypatch.setattr(grouping._Block, "put_away", told)
+    monkeypatch.setattr(grouping._Spill, "write", told)
     grouped, asked = both(log(5_000, 400, 2), monkeypatch, tmp_path, threads=threads)
     assert grouped is not None
     pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
-    assert written
-    assert not any(path.exists() for path in written)
+    assert 30_000 < sum(written) <= 50_000
+    assert not list(tmp_path.glob("forecast-*"))
+
+
+@pytest.mark.parametrize("most", [10, 10**7, 10**8, 10**15, 2**63 - 1])
+def test_whole_numbers_are_in_the_order_of_their_texts(
+    most: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(most)
+    ids = np.where(rng.random(300) < 0.5, rng.integers(-most // 2, most, 300), rng.integers(0, 10, 300))
+    frame = log(2_000, 300, 6, lambda k: int(ids[k - 1]))
+    assert frame["customer_id"].dtype == np.int64
+    grouped, asked = both(frame, monkeypatch, tmp_path)
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+
+
+def test_blocks_may_differ_in_what_their_money_and_days_need(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(grouping, "BLOCK_ROWS", 2_048)
+    frame = log(9_000, 400, 7)
+    frame.loc[:2, "value"] = [0.000001, 12.3456785, 3e7]
+    frame.loc[4_000:4_002, "order_day"] = pd.to_datetime(["1969-12-31", "1901-01-01", "1969-12-30"])
+    grouped, asked = both(frame, monkeypatch, tmp_path)
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
 
 
 def test_an_earlier_day_and_one_busy_customer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -210,9 +248,12 @@ def test_words_compare_as_the_ids_and_give_them_back(tails: list[bytes], prefix:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
-def test_numbers_are_packed_as_their_texts(numbers: list[int]) -> None:
-    words = np.empty((len(numbers), 3), np.uint64)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.sampled_from([np.uint32, np.uint64]))
+def test_numbers_compare_as_their_texts_and_come_back(numbers: list[int], kind: Any) -> None:
+    words = np.empty((len(numbers), 3), kind)
     pack_numbers(np.array(numbers, np.int64), words)
-    offsets, data = unpack_ids(words, np.zeros(0, np.uint8))
+    offsets, data = unpack_numbers(words)
     assert [data[a:b].tobytes().decode() for a, b in itertools.pairwise(offsets)] == list(map(str, numbers))
+    assert sorted(range(len(numbers)), key=lambda i: tuple(words[i].tolist())) == sorted(
+        range(len(numbers)), key=lambda i: str(numbers[i])
+    )
