@@ -20,7 +20,7 @@ from forecast.maths.jets import JETS
 from forecast.maths.ops import NUMPY
 from forecast.summary.statistics import PurchaseCounts, SpendCounts
 
-_MANY_ROWS, _FEW_ROWS = 100_000, 10_000
+_MANY_ROWS, _FEW_CUSTOMERS = 100_000, 20_000
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,8 @@ def purchase_problem(spec: ModelSpec, counts: PurchaseCounts, scale: float | Non
         for name, value in zip(spec.parameters, spec.formulas.start(mean, variance), strict=True)
     )
     data = {"x": counts.x, "t_x": counts.t_x, "T": counts.T}
-    if len(counts.x) > _MANY_ROWS:  # come near on every k-th row first: the last steps cost the most
-        sample = counts.every(len(counts.x) // _FEW_ROWS)
+    if len(counts.x) > _MANY_ROWS:  # come near on few customers first: the last steps cost the most
+        sample = counts.sample(_FEW_CUSTOMERS)
         rough = {"x": sample.x, "t_x": sample.t_x, "T": sample.T}
         start = _rough(make_problem(spec, sample.weight, sample.x, rough, scale, start))
     return make_problem(spec, counts.weight, counts.x, data, scale, start)

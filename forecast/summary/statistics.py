@@ -37,9 +37,12 @@ class PurchaseCounts:
     def repeaters(self) -> int:
         return round(float(self.weight[self.x > 0].sum()))
 
-    def every(self, stride: int) -> PurchaseCounts:
-        """Every ``stride``-th row: a sample for a rough look."""
-        return PurchaseCounts(*(v[::stride] for v in (self.x, self.t_x, self.T, self.weight)))
+    def sample(self, customers: int) -> PurchaseCounts:
+        """The histories of so many customers, evenly spread over all, for a rough look."""
+        upto = np.cumsum(self.weight)
+        chosen = np.searchsorted(upto, (np.arange(customers) + 0.5) * (upto[-1] / customers))
+        rows, weight = np.unique(chosen, return_counts=True)
+        return PurchaseCounts(self.x[rows], self.t_x[rows], self.T[rows], weight.astype(float))
 
 
 @dataclass(frozen=True)
