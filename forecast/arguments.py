@@ -47,7 +47,6 @@ def _add_histories(parser: argparse.ArgumentParser) -> None:
 _OF_ORDERS: dict[str, Any] = {
     "dialect": "auto", "query": None, "map": [], "timezone": None, "date_format": None, "rates": None,
     "status": [], "hash_ids": None, "value_policy": None, "zero_value": None, "exclude": "marketplace",
-    "memory_limit": None,
     "max_rejected": None,
 }  # fmt: skip
 
@@ -74,7 +73,7 @@ def wrong_sources(options: argparse.Namespace) -> str | None:
     if options.engine == "spark":
         if options.histories:
             return "--histories are made already: leave --engine out"
-        given = [name for name in _FILES_ALONE if getattr(options, name) != _OF_ORDERS[name]]
+        given = [name for name in _FILES_ALONE if getattr(options, name) != _OF_ORDERS.get(name)]
         if options.dialect not in ("auto", "generic"):
             given.append("dialect")
         flags = ", ".join("--" + name.replace("_", "-") for name in given)

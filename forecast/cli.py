@@ -55,8 +55,9 @@ def _read(options: argparse.Namespace, progress: Callable[[str, int, int], None]
         from forecast.receiving import read_histories
 
         return read_histories(
-            options.histories, options.as_of, currency=options.currency, daily=options.daily or None
-        )
+            options.histories, options.as_of, currency=options.currency, daily=options.daily or None,
+            duckdb_config=_config(options),
+        )  # fmt: skip
     return pipeline.read(
         _source(options),
         max_rejected=options.max_rejected,
@@ -85,6 +86,10 @@ def _source(options: argparse.Namespace) -> Any:
     return options.orders[0] if len(options.orders) == 1 else options.orders
 
 
+def _config(options: argparse.Namespace) -> dict[str, str] | None:
+    return {"memory_limit": options.memory_limit} if options.memory_limit else None
+
+
 def _reading(options: argparse.Namespace, progress: Callable[[str, int, int], None] | None) -> dict[str, Any]:
     """How cells are read, also those of a load of an order store."""
     return {
@@ -97,7 +102,7 @@ def _reading(options: argparse.Namespace, progress: Callable[[str, int, int], No
         "rates": options.rates,
         "statuses": _statuses(options.status),
         "hash_ids": options.hash_ids,
-        "duckdb_config": {"memory_limit": options.memory_limit} if options.memory_limit else None,
+        "duckdb_config": _config(options),
         "progress": progress,
     }
 

@@ -14,6 +14,7 @@ from forecast.orders.cells import read_ids
 from forecast.orders.currencies import check_currency
 from forecast.orders.files import find_files
 from forecast.orders.frames import is_frame
+from forecast.orders.handle import stamp_of
 from forecast.orders.reading import connect
 from forecast.orders.sources import Source, close_sources, open_sources
 from forecast.orders.sql import BLANK_TEXTS, ident, text, texts, trimmed
@@ -94,6 +95,7 @@ def read_histories(
     connection = connect(duckdb_config)
     notes: list[str] = []
     staged, paths = _stage(connection, source, "histories", NEEDED, COLUMNS, notes)
+    stamps = [stamp_of(path) for path in paths]
     table = None
     if daily is not None:
         by_day, more = _stage(connection, daily, "the daily repeat purchases", _DAILY, _DAILY, notes)
@@ -101,6 +103,9 @@ def read_histories(
     found = keep_histories(
         connection, staged, day, table, currency=code, paths=paths, notes=[*dict.fromkeys(notes)]
     )
+    for path, stamp in zip(paths, stamps, strict=False):
+        if stamp_of(path) != stamp:
+            raise InputError("the file changed while it was read", where=path.name, advice="Read it again.")
     found.notes += tuple(silence_notes(found, found.as_of))
     return found
 
@@ -134,15 +139,20 @@ def _stage(
             )  # fmt: skip
         _broken(connection, own, breaches, notes, name)
     breaches.report()
+    # Parquet stays where it is: it is looked through more than once, and need not be held.
+    in_place = known is COLUMNS and all(own.relation.startswith("read_parquet(") for own in opened)
+    kind = "VIEW" if in_place else "TABLE"
     # Frames in several chunks may come in any order, and messages name the first rows.
     ordered = " ORDER BY source, row" if any(own.path is None for own in opened) else ""
-    connection.execute(f"CREATE TEMP TABLE {table} AS {' UNION ALL BY NAME '.join(queries)}{ordered}")
-    close_sources(connection, opened)
+    connection.execute(f"CREATE TEMP {kind} {table} AS {' UNION ALL BY NAME '.join(queries)}{ordered}")
+    if not in_place:
+        close_sources(connection, opened)
     if connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0] == 0:
         raise InputError("there are no rows", where=breaches.where, advice="Export them again.")
     others = tuple(name for name in columns[0] if name not in known)
     own_columns = tuple(name for name in columns[0] if name in known)
-    return Staged(table, own_columns, others, breaches.where, tuple(own.label for own in opened)), paths
+    labels = tuple(own.label for own in opened)
+    return Staged(table, own_columns, others, breaches.where, labels, in_place), paths
 
 
 def _cells(

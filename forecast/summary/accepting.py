@@ -13,9 +13,9 @@ import numpy as np
 from forecast.errors import InputError
 from forecast.summary.checks import Breaches, check_days, check_money, check_purchases, check_spend
 from forecast.summary.given import DAYS, MONEY_COLUMNS, GivenHistories
-from forecast.summary.table import COLUMNS, ident
+from forecast.summary.table import compact_columns, ident
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 _EPOCH = dt.date(1970, 1, 1)
 _numbers = itertools.count(1)
 
@@ -27,7 +27,8 @@ class Staged:
     Attributes
     ----------
     table : str
-        ``source`` and ``row`` (where a record stands), the columns as texts, doubles and dates.
+        ``source`` and ``row`` (where a record stands), the columns as texts, doubles and dates; or a view of
+        them.
     columns : tuple of str
         Those of the histories that are there.
     extras : tuple of str
@@ -36,6 +37,8 @@ class Staged:
         Short name for messages.
     sources : tuple of str
         Short names of the files.
+    in_place : bool
+        Whether ``table`` is a view.
     """
 
     table: str
@@ -43,6 +46,7 @@ class Staged:
     extras: tuple[str, ...]
     where: str
     sources: tuple[str, ...]
+    in_place: bool = False
 
 
 def keep_histories(
@@ -54,7 +58,7 @@ def keep_histories(
     ----------
     connection : duckdb.DuckDBPyConnection
     staged : Staged
-        Its table is dropped.
+        Its table or view is dropped.
     as_of : datetime.date, optional
         Told by ``first_purchase`` (or ``last_purchase``) and ``T`` when left out.
     daily : str, optional
@@ -85,8 +89,10 @@ def keep_histories(
     breaches.report()
     assert day is not None  # without it no row had a usable T, which has been told
     table = f"given_{next(_numbers)}"
-    connection.execute(f"CREATE TEMP TABLE {table} AS {_kept(staged, day)}")
-    connection.execute(f"DROP TABLE {staged.table}")
+    extras = "".join(f", {ident(name)} VARCHAR" for name in staged.extras)
+    connection.execute(f"CREATE TEMP TABLE {table} ({compact_columns(day)}{extras})")
+    connection.execute(f"INSERT INTO {table} BY NAME {_kept(staged, day)}")
+    connection.execute(f"DROP {'VIEW' if staged.in_place else 'TABLE'} {staged.table}")
     if daily is not None:
         daily = _keep_days(connection, daily, table, day)
     return GivenHistories(
@@ -145,14 +151,14 @@ def _check_ids(connection: Any, staged: Staged, breaches: Breaches) -> None:
         f"SELECT count(*), count(customer_id), count(DISTINCT customer_id) FROM {staged.table}"
     ).fetchall()[0]
     if some < everyone:
-        rows = f"SELECT {name} FROM {staged.table} WHERE customer_id IS NULL ORDER BY rowid LIMIT 3"
+        rows = f"SELECT {name} FROM {staged.table} WHERE customer_id IS NULL ORDER BY source, row LIMIT 3"
         shown = [label for (label,) in connection.execute(rows).fetchall()]
         breaches.count("customer_id", "is missing", everyone - some, shown)
     if distinct < some:
         rows = (
-            f"SELECT name FROM (SELECT {name} AS name, rowid AS place, "
-            f"row_number() OVER (PARTITION BY customer_id ORDER BY rowid) AS k FROM {staged.table} "
-            "WHERE customer_id IS NOT NULL) WHERE k > 1 ORDER BY place LIMIT 3"
+            f"SELECT name FROM (SELECT {name} AS name, source, row, "
+            f"row_number() OVER (PARTITION BY customer_id ORDER BY source, row) AS k FROM {staged.table} "
+            "WHERE customer_id IS NOT NULL) WHERE k > 1 ORDER BY source, row LIMIT 3"
         )
         shown = [label for (label,) in connection.execute(rows).fetchall()]
         breaches.count("customer_id", "repeats", some - distinct, shown)
@@ -166,14 +172,14 @@ def _blocks(connection: Any, staged: Staged) -> Iterator[tuple[dict[str, np.ndar
             wanted.append(f"CAST({name} - DATE '1970-01-01' AS DOUBLE) AS {name}")
         elif name != "customer_id":
             wanted.append(name)
-    total = connection.execute(f"SELECT count(*) FROM {staged.table}").fetchall()[0][0]
-    for start in range(0, total, BLOCK):
-        found = connection.execute(
-            f"SELECT {', '.join(wanted)}, source, row FROM {staged.table} "
-            f"WHERE rowid >= {start} AND rowid < {start + BLOCK} ORDER BY rowid"
-        ).fetchnumpy()
-        names = _Names(found.pop("source"), found.pop("row"), len(staged.sources))
-        yield {name: np.ma.filled(values.astype(float), np.nan) for name, values in found.items()}, names
+    query = f"SELECT {', '.join(wanted)}, source, row FROM {staged.table}"
+    for batch in connection.sql(query).to_arrow_reader(BLOCK):
+        *values, source, row = batch.columns
+        found = {
+            name.split()[-1]: np.asarray(own.cast("double").to_numpy(zero_copy_only=False))
+            for name, own in zip(wanted, values, strict=True)
+        }
+        yield found, _Names(source, row, len(staged.sources))
 
 
 class _Names(Sequence[str]):
@@ -196,20 +202,20 @@ def _kept(staged: Staged, day: dt.date) -> str:
         "customer_id": "customer_id",
         "first_purchase": f"DATE '{day}' - CAST(T AS INTEGER)",
         "last_purchase": f"DATE '{day}' - CAST(T - recency AS INTEGER)",
-        **{name: f"CAST({name} AS BIGINT)" for name in ("frequency", "recency", "T")},
+        "bought": "frequency + 1",
+        "ordered": "orders" if "orders" in staged.columns else "NULL",
+        "paid": "monetary_count",
         "monetary_value": f"CASE WHEN monetary_count > 0 THEN monetary_value ELSE {nan} END",
-        "monetary_count": "CAST(monetary_count AS BIGINT)",
         "first_value": f"coalesce(first_value, {nan})",
         "historical_value": f"coalesce(historical_value, {nan})",
-        "orders": f"CAST({'orders' if 'orders' in staged.columns else 'NULL'} AS BIGINT)",
-        "purchases": "CAST(frequency + 1 AS BIGINT)",
     }
     if "monetary_count" not in staged.columns:
-        cells.update(dict.fromkeys(MONEY_COLUMNS, nan), monetary_count="CAST(0 AS BIGINT)")
+        cells |= dict.fromkeys(MONEY_COLUMNS, nan) | {"paid": "0"}
+        del cells["monetary_count"]
     extras = [
         f"coalesce(nullif(trim({ident(name)}), ''), 'unknown') AS {ident(name)}" for name in staged.extras
     ]
-    columns = [*(f"{cells[name]} AS {name}" for name in COLUMNS), *extras]
+    columns = [*(f"{cell} AS {name}" for name, cell in cells.items()), *extras]
     return f"SELECT {', '.join(columns)} FROM {staged.table} ORDER BY customer_id"
 
 

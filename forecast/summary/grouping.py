@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from forecast.summary.table import compact_columns
+
 # Below this many rows the database is as fast.
 FEWEST_ROWS = 500_000
 # Rows of a range, and of a block of orders on their way to them.
@@ -39,16 +41,6 @@ LARGEST_VALUE = 9e12
 _MONEY = ((np.dtype(np.int32), 10_000), (np.dtype(np.int64), 1))
 _EPOCH = dt.date(1970, 1, 1)
 _UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
-# What follows from other columns is worked out when it is asked for.
-_COLUMNS = """
-customer_id VARCHAR, first_purchase DATE, last_purchase DATE, bought INTEGER, ordered INTEGER, paid INTEGER,
-monetary_value DOUBLE, first_value DOUBLE, historical_value DOUBLE,
-frequency BIGINT AS (CAST(bought AS BIGINT) - 1),
-recency BIGINT AS (CAST(last_purchase - first_purchase AS BIGINT)),
-T BIGINT AS (CAST(DATE '{as_of}' - first_purchase AS BIGINT)),
-monetary_count BIGINT AS (CAST(paid AS BIGINT)),
-orders BIGINT AS (CAST(ordered AS BIGINT)),
-purchases BIGINT AS (CAST(bought AS BIGINT))"""
 
 
 def grouped_histories(
@@ -363,7 +355,7 @@ def _write(
 ) -> bool:
     """Append the histories of one range after another; False, and no table, where one cannot be had."""
     view = f"{name}_part"
-    connection.execute(f"CREATE TEMP TABLE {name} ({_COLUMNS.format(as_of=as_of)})")
+    connection.execute(f"CREATE TEMP TABLE {name} ({compact_columns(as_of)})")
     waiting: list[pa.Table] = []
     for number, found in enumerate(_in_turn(pool, ranges, lambda k: _histories(*blocks.rows_of(k), ids)), 1):
         if found is None:

@@ -65,6 +65,26 @@ def grouping_names(by: str | Sequence[str] | None, present: Sequence[str]) -> tu
     return names
 
 
+def compact_columns(as_of: dt.date) -> str:
+    """Columns of a table of histories that keeps each number once, as narrow as it may be.
+
+    ``bought`` purchases, ``ordered`` orders and ``paid`` repeat purchases of value are kept; what follows
+    from them and the days is worked out when it is asked for.
+    """
+    follows = {
+        "frequency": "CAST(bought AS BIGINT) - 1",
+        "recency": "CAST(last_purchase - first_purchase AS BIGINT)",
+        "T": f"CAST(DATE '{as_of}' - first_purchase AS BIGINT)",
+        "monetary_count": "CAST(paid AS BIGINT)",
+        "orders": "CAST(ordered AS BIGINT)",
+        "purchases": "CAST(bought AS BIGINT)",
+    }
+    return (
+        "customer_id VARCHAR, first_purchase DATE, last_purchase DATE, bought INTEGER, ordered INTEGER, "
+        "paid INTEGER, monetary_value DOUBLE, first_value DOUBLE, historical_value DOUBLE"
+    ) + "".join(f", {name} BIGINT AS ({rule})" for name, rule in follows.items())
+
+
 def check_batch(rows: int) -> None:
     """Refuse batches without rows.
 
