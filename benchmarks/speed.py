@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from peers import peers_python
 from speed_figure import draw
-from speed_tasks import LIMIT, TASKS
+from speed_tasks import LIMIT, SMALL_LIMIT, TASKS
 from watching import forget_peak, machine, memory, watch
 from workload import HORIZON, TRUTH, make_customers, make_log
 
@@ -169,6 +169,8 @@ def measure(customers: int, log: int, folder: Path) -> tuple[Bench, list[tuple[s
     b.run("their_clv", 3)
     make_customers(10 * customers, seed=1).to_parquet(folder / "many.parquet", index=False)
     b.run("ours_fit_many", 3, warm=True)
+    b.run("ours_score_file", 3, warm=True)
+    b.run("ours_score_many", 1)
     (folder / "many.parquet").unlink()
     b.run("floor", 3, warm=True)
     b.run("bandwidth", 3, warm=True)
@@ -269,6 +271,10 @@ def rows(b: Bench, best: str, size: str) -> list[tuple[str, ...]]:
         alone(f"{b.text_lines:,} orders in CSV, limited to {LIMIT}", "ours_csv", "one run"),
         alone(f"`forecast score` of {people} from that Parquet to Parquet, with intervals", "ours_command",
               "account, fingerprint and portfolio draws included"),
+        alone(f"`forecast score` of the {size} customers' histories, Parquet to Parquet, with intervals and "
+              f"totals, limited to {SMALL_LIMIT}", "ours_score_file", ""),
+        alone("same for ten times the customers", "ours_score_many",
+              f"one run; {b.note('ours_score_many', 'MB'):,.0f} MB of scores"),
         alone("first fit ever on a machine (`BetaGeoNBD().fit`, nothing compiled)", "ours_fit_frame cold",
               "compiled code is kept on disk afterwards"),
         alone("first scoring with intervals ever", "ours_score_intervals cold", "likewise"),

@@ -246,7 +246,7 @@ class Model:
         histories = histories_of(orders, as_of, self.columns((by,) if by else ()))
         return portfolio_totals(
             self.clv,
-            histories.to_frame(),
+            histories,
             days=horizon_days(horizon, histories.as_of),
             levels=level,
             by=by,

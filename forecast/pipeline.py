@@ -31,7 +31,7 @@ from forecast.periods import (
     horizon_days,
     horizon_periods,
 )
-from forecast.predict import portfolio_totals, score_table
+from forecast.predict import PortfolioTotals, score_table
 from forecast.predict.spark import score_frames
 from forecast.reports.terminal import (
     board_lines,
@@ -55,10 +55,10 @@ from forecast.store.artifacts import parse_reference
 from forecast.store.guarding import output_folder, protect
 from forecast.store.writing import write_table, write_text
 from forecast.summary import GIVEN, GivenHistories, SparkHistories, histories_of
+from forecast.summary.table import BATCH
 from forecast.training import fit as fit_model
 
 Progress = Callable[[str, int, int], None]
-BATCH = 131_072
 
 
 @dataclass(frozen=True)
@@ -292,6 +292,9 @@ def score(
     name = f"{own.name}@{own.version}"
 
     unseen = 0
+    totals = PortfolioTotals(
+        own.clv, histories.sizes(by), days=days, margin=margin, discount_rate=discount_rate, seed=seed
+    )
 
     def tables() -> Iterator[pd.DataFrame]:
         nonlocal unseen
@@ -305,6 +308,7 @@ def score(
                 table = score_table(own.clv, frame, as_of=histories.as_of, days=days, **options)
             else:
                 table = next(there).set_index(frame.index)
+            totals.add(frame, table, frame[by] if by else None)
             yield table.assign(**{name: frame[name] for name in kept})
             done += len(frame)
             if progress is not None:
@@ -316,7 +320,7 @@ def score(
         identity = activation.identity_of(frame["customer_id"] for frame in histories.batches(BATCH))
         lists = {path: partial(make, identity=identity) for path, make in makers.items()}
     whole = write_scores(tables(), out, lists)
-    lines = portfolio_totals(own.clv, histories.to_frame(), days=days, by=by, seed=seed, **options)
+    lines = totals.lines(check_levels(level), by)
     told = portfolio_lines(lines, check_levels(level), orders.currency)
     if whole is not None:
         write_scores_page(whole, lines, {**facts(orders), "model": name}, out)

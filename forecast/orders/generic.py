@@ -350,7 +350,7 @@ def _account(connection: Any, orders: str, files: list[str], usable: dict[str, i
             f"FROM {orders} GROUP BY source_file"
         ).fetchall()
     }
-    purchases = purchases_by_file(connection, orders)
+    purchases = purchases_by_file(connection, orders, files)
     lines = []
     for file in files:
         rows, value = kept.get(file, (0, Decimal(0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from forecast.orders.sql import MONEY, ident
@@ -35,8 +36,11 @@ def merge_lines(connection: Any, orders: str, extras: list[str]) -> None:
     connection.execute(f"ALTER TABLE {merged} RENAME TO {orders}")
 
 
-def purchases_by_file(connection: Any, orders: str) -> dict[str, int]:
+def purchases_by_file(connection: Any, orders: str, files: Sequence[str] = ()) -> dict[str, int]:
     """Customer-days of each file; one that spans files counts with the first by name."""
+    if len(files) == 1:
+        days = f"SELECT count(*) FROM (SELECT DISTINCT customer_id, order_day FROM {orders})"
+        return {files[0]: int(connection.execute(days).fetchall()[0][0])}
     return dict(
         connection.execute(
             "SELECT file, count(*) FROM (SELECT min(source_file) AS file "

@@ -2,7 +2,7 @@
 
 from forecast.predict.customers import predict_customers
 from forecast.predict.population import ClvModel, Customers
-from forecast.predict.portfolio import portfolio_totals
+from forecast.predict.portfolio import PortfolioTotals, portfolio_totals
 from forecast.predict.scores import SCORE_COLUMNS, score_table
 from forecast.predict.segments import SEGMENT_COLUMNS
 
@@ -11,6 +11,7 @@ __all__ = [
     "SEGMENT_COLUMNS",
     "ClvModel",
     "Customers",
+    "PortfolioTotals",
     "portfolio_totals",
     "predict_customers",
     "score_table",

@@ -1,12 +1,14 @@
 """Portfolio totals: simulated customers are added up draw by draw, then summarised.
 
-The quantile of a sum is not the sum of quantiles; this is the only place where sums get intervals.
+The quantile of a sum is not the sum of quantiles; this is the only place where sums get intervals. Expected
+sums are exact. Where customers are many, some of them, evenly spread, stand for all in the draws.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,9 +20,14 @@ from forecast.periods import check_discount_rate, check_levels, check_margin, le
 from forecast.predict.customers import predict_customers
 from forecast.predict.population import ClvModel, Customers, log_p_alive
 from forecast.predict.tables import expected_and_discount, gathered, tail_table
+from forecast.summary.table import BATCH, HistoryTable
 
 _BLOCK = 16_384
 PARAMETER_DRAWS = 200
+# Customers that are simulated, and the fewest of a group that stand for it.
+MOST_SIMULATED = 131_072
+FEWEST_OF_A_GROUP = 4_096
+_TARGETS = {"purchases": "expected_purchases", "active": "p_purchase", "value": "expected_value"}
 
 
 @njit(cache=True, nogil=True)
@@ -85,6 +92,7 @@ def simulate_totals(
     discount_rate: float = 0.0,
     draws: int = 1000,
     seed: int = 0,
+    means: bool = False,
 ) -> dict[str, np.ndarray]:
     """Joint draws of totals over ``(as_of, as_of + days]``.
 
@@ -98,24 +106,29 @@ def simulate_totals(
     seed : int
         Every draw of the parameters and block of customers has its own spawned stream, so thread count
         cannot change a number.
+    means : bool
+        Also what each draw's parameters make one expect.
 
     Returns
     -------
     dict of str to ndarray, shape (groups, draws)
         ``purchases``, ``active`` (customers with at least one purchase) and, with a spend model,
-        ``value``.
+        ``value``; with ``means`` also ``mean purchases`` and so on, infinite where a draw's mean spend is.
     """
     margin, discount_rate = check_margin(margin), check_discount_rate(discount_rate)
     size = len(customers)
     group = np.zeros(size, np.int64) if groups is None else np.asarray(groups, np.int64)
     count = int(group.max()) + 1 if size else 1
-    totals = {name: np.zeros((count, draws)) for name in ("purchases", "value", "active")}
+    names = ["purchases", "value", "active"]
+    if means:
+        names += [f"mean {name}" for name in names]
+    totals = {name: np.zeros((count, draws)) for name in names}
     fitted = model.purchases
     purchases, _ = fitted.thinned(min(draws, PARAMETER_DRAWS))
     spend = customers.spend() if model.spend is not None else None
     spends = np.zeros(0, int) if model.spend is None else model.spend.thinned(len(purchases))[0]
     if spend is None:
-        del totals["value"]
+        totals = {name: found for name, found in totals.items() if "value" not in name}
     if size == 0:
         return totals
     pairs = customers.pairs(fitted)
@@ -128,7 +141,7 @@ def simulate_totals(
     worth = model.calibration.draw_spend_levels(groups_of_draws, seed)
     worth = worth * model.calibration.spend_level(0.0, days)
 
-    def run(number: int) -> list[np.ndarray]:
+    def run(number: int, each_of: Callable[..., Iterable[Any]] = map) -> list[np.ndarray]:
         """All customers under one draw of the parameters; its stream is its own."""
         draw = fitted.draw(purchases[number % len(purchases)], customers.purchase_matrix)
         p_alive = np.exp(log_p_alive(fitted, draw, customers))
@@ -144,27 +157,149 @@ def simulate_totals(
                 scale = scale * factor[pairs.index]
         begins = range(0, size, _BLOCK)
         streams = seeds[number].spawn(len(begins))
-        parts = [
-            _simulate(
+
+        def block(b: int) -> tuple[np.ndarray, ...]:
+            rows = slice(begins[b], begins[b] + _BLOCK)
+            simulated: tuple[np.ndarray, ...] = _simulate(
                 np.random.default_rng(streams[b]), pairs.index[rows], p_alive[rows], offsets, tails,
                 group[rows], count, len(columns[number]), each[rows], shape[rows], scale[rows],
                 model.paid_share,
-            )
-            for b, rows in enumerate(slice(begin, begin + _BLOCK) for begin in begins)
-        ]  # fmt: skip
-        return [np.sum([part[k] for part in parts], axis=0) for k in range(3)]
+            )  # fmt: skip
+            return simulated
+
+        parts = list(each_of(block, range(len(begins))))
+        found = [np.sum([part[k] for part in parts], axis=0) for k in range(3)]
+        if means:
+            some = p_alive * tails[offsets[:-1] + 1][pairs.index]
+            bought = p_alive * (np.add.reduceat(tails, offsets[:-1]) - 1.0)[pairs.index]
+            with np.errstate(divide="ignore"):
+                worth_each = (
+                    model.paid_share * each * scale / np.maximum(shape - 1.0, 0.0) if len(each) else 0.0
+                )
+            expected = (bought, bought * worth_each, some)
+            found += [np.bincount(group, weights=one, minlength=count)[:, None] for one in expected]
+        return found
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for number, found in enumerate(pool.map(run, range(groups_of_draws))):
-            for name, part in zip(("purchases", "value", "active"), found, strict=True):
+        alone = groups_of_draws == 1  # then blocks are what threads share
+        done = [run(0, pool.map)] if alone else pool.map(run, range(groups_of_draws))
+        for number, found in enumerate(done):
+            for name, part in zip(names, found, strict=True):
                 if name in totals:
                     totals[name][:, columns[number]] = part
     return totals
 
 
+class PortfolioTotals:
+    """Totals of customers who come block by block; memory does not grow with their number.
+
+    Parameters
+    ----------
+    model : ClvModel
+    sizes : mapping of str to int
+        Customers of each group, in the order of the lines; ``{"all": n}`` without groups.
+    days, margin, discount_rate, draws, seed
+        As in :func:`simulate_totals`.
+
+    Notes
+    -----
+    Of ``N`` customers of a group at most ``n`` are simulated, every so-many-th. Under one draw of the
+    parameters customers are independent, so the group's total is its mean plus a deviation whose variance is
+    ``N / n`` times theirs. The mean is the exact expected sum, moved by as much as theirs under that draw.
+    """
+
+    def __init__(
+        self, model: ClvModel, sizes: Mapping[str, int], *, days: int, margin: float = 1.0,
+        discount_rate: float = 0.0, draws: int = 1000, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self._model, self._labels = model, list(sizes)
+        self._options: dict[str, Any] = {
+            "days": days, "margin": margin, "discount_rate": discount_rate, "draws": draws, "seed": seed
+        }  # fmt: skip
+        most = max(MOST_SIMULATED // max(len(sizes), 1), FEWEST_OF_A_GROUP)
+        self._stride = np.array([-(-size // most) for size in sizes.values()], np.int64)
+        self._seen = np.zeros(len(sizes), np.int64)
+        self._frames: list[pd.DataFrame] = []
+        self._codes: list[np.ndarray] = []
+        # Exact sums of each group, block by block: of all, and of those who are simulated.
+        self._sums: dict[str, list[np.ndarray]] = {}
+        self._sums_of_some: dict[str, list[np.ndarray]] = {}
+
+    def add(self, histories: pd.DataFrame, found: Any, labels: Any = None) -> None:
+        """Take a block of customers.
+
+        Parameters
+        ----------
+        histories : pandas.DataFrame
+            One row a customer.
+        found : mapping of str to array, or frame
+            ``expected_purchases, p_purchase`` and, with a spend model, ``expected_value``.
+        labels : array_like of str, shape (customers,), optional
+            Group of each customer.
+        """
+        codes = np.zeros(len(histories), np.int64)
+        if labels is not None:
+            codes = pd.Index(self._labels).get_indexer(pd.Index(labels)).astype(np.int64)
+        place = np.empty(len(codes), np.int64)
+        for g in np.unique(codes):
+            own = codes == g
+            place[own] = self._seen[g] + np.arange(own.sum())
+            self._seen[g] += own.sum()
+        kept = place % self._stride[codes] == self._stride[codes] // 2
+        self._frames.append(histories[kept])
+        self._codes.append(codes[kept])
+        for target, column in _TARGETS.items():
+            if column in found:
+                values = np.asarray(found[column], dtype=float)
+                self._sums.setdefault(target, []).append(self._by_group(values, codes))
+                self._sums_of_some.setdefault(target, []).append(self._by_group(values[kept], codes[kept]))
+
+    def _by_group(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        if len(self._labels) == 1:
+            return np.array([math.fsum(values)])
+        return np.bincount(codes, weights=values, minlength=len(self._labels))
+
+    def lines(self, levels: tuple[float, ...], by: str | None = None) -> pd.DataFrame:
+        """Totals with predictive intervals, as of :func:`portfolio_totals`."""
+        some = pd.concat(self._frames, ignore_index=True)
+        codes = np.concatenate(self._codes)
+        whole = bool((self._stride == 1).all())
+        customers = Customers.from_frame(some, self._model)
+        draws = simulate_totals(self._model, customers, groups=codes, means=not whole, **self._options)
+        share = self._seen / np.maximum(np.bincount(codes, minlength=len(self._seen)), 1)
+        lines = []
+        for target, blocks in self._sums.items():
+            exact = [math.fsum(block[g] for block in blocks) for g in range(len(self._labels))]
+            groups = draws[target]
+            if not whole:
+                of_some = np.sum(self._sums_of_some[target], axis=0)
+                groups = _stand_in(draws, target, np.array(exact), of_some, share)
+            lines.append(_line("total", "all", target, math.fsum(exact), groups.sum(axis=0), levels))
+            if by is not None:
+                lines.extend(
+                    _line(by, label, target, exact[g], groups[g], levels)
+                    for g, label in enumerate(self._labels)
+                )
+        return pd.DataFrame(lines)
+
+
+def _stand_in(
+    draws: dict[str, np.ndarray], target: str, exact: np.ndarray, of_some: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """Draws of the totals of all from those of some, shape (groups, draws)."""
+    mean = draws[f"mean {target}"]
+    level = mean / np.maximum(of_some, 1e-300)[:, None]
+    if target == "value" and not np.isfinite(mean).all():  # without a mean, counts tell the level
+        counts = draws["mean purchases"]
+        level = counts / counts.mean(axis=1, keepdims=True)
+        mean = level * of_some[:, None]
+    found: np.ndarray = exact[:, None] * level + np.sqrt(share)[:, None] * (draws[target] - mean)
+    return np.maximum(found, 0.0)
+
+
 def portfolio_totals(
     model: ClvModel,
-    histories: pd.DataFrame,
+    histories: HistoryTable,
     *,
     days: int,
     levels: Any = (80.0, 95.0),
@@ -178,8 +313,8 @@ def portfolio_totals(
 
     Parameters
     ----------
-    histories : pandas.DataFrame
-        One row a customer.
+    histories : HistoryTable
+        Asked for block by block.
     by : str, optional
         A column of ``histories``; its lines follow the total's.
 
@@ -190,36 +325,12 @@ def portfolio_totals(
         that groups add up to the total and customers to both.
     """
     levels = check_levels(levels)
-    customers = Customers.from_frame(histories, model)
-    found = predict_customers(model, customers, days=days, margin=margin, discount_rate=discount_rate)
-    exact = {"purchases": found["expected_purchases"], "active": found["p_purchase"]}
-    if "expected_value" in found:
-        exact["value"] = found["expected_value"]
-    codes, labels = np.zeros(len(customers), np.int64), ["all"]
-    if by is not None:
-        codes, names = pd.factorize(histories[by], sort=True)
-        labels = [str(name) for name in names]
-    simulated = simulate_totals(
-        model,
-        customers,
-        days=days,
-        groups=codes,
-        margin=margin,
-        discount_rate=discount_rate,
-        draws=draws,
-        seed=seed,
-    )
-    lines = []
-    for target, values in exact.items():
-        total = simulated[target].sum(axis=0)
-        lines.append(_line("total", "all", target, math.fsum(values), total, levels))
-        if by is not None:
-            sums = np.bincount(codes, weights=values, minlength=len(labels))
-            lines.extend(
-                _line(by, label, target, float(sums[g]), simulated[target][g], levels)
-                for g, label in enumerate(labels)
-            )
-    return pd.DataFrame(lines)
+    options: dict[str, Any] = {"days": days, "margin": margin, "discount_rate": discount_rate}
+    totals = PortfolioTotals(model, histories.sizes(by), draws=draws, seed=seed, **options)
+    for frame in histories.batches(BATCH):
+        found = predict_customers(model, Customers.from_frame(frame, model), **options)
+        totals.add(frame, found, frame[by] if by else None)
+    return totals.lines(levels, by)
 
 
 def _line(

@@ -143,7 +143,7 @@ class _Ids:
 
     def pack(self, ids: Any) -> np.ndarray | None:
         """Words of an Arrow array, shape (n, width); None where a text holds a zero byte."""
-        from forecast.summary.kernels import pack_ids, pack_numbers
+        from forecast.summary.packing import pack_ids, pack_numbers
 
         words = np.empty((len(ids), self.width), self.kind)
         if self.numbers:
@@ -157,7 +157,7 @@ class _Ids:
 
     def unpack(self, words: np.ndarray) -> pa.Array:
         """The texts."""
-        from forecast.summary.kernels import unpack_ids, unpack_numbers
+        from forecast.summary.packing import unpack_ids, unpack_numbers
 
         prefix = np.frombuffer(self.prefix, np.uint8)
         offsets, letters = unpack_numbers(words) if self.numbers else unpack_ids(words, prefix)

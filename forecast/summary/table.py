@@ -28,6 +28,9 @@ COLUMNS = (
 )
 
 
+# Customers that are worked on at a time.
+BATCH = 131_072
+
 # What can be grouped by beside the columns of the orders: it follows from the first purchase's day.
 DERIVED = {
     "first_quarter": "strftime(first_purchase, '%Y') || 'Q' || quarter(first_purchase)",
@@ -281,6 +284,13 @@ class HistoryTable(ABC):
             f"SELECT CAST({group} AS VARCHAR), strftime(first_purchase, '%Y-%m'), count(*) "
             f"FROM {self.table} GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
+        return found
+
+    def sizes(self, by: str | None = None) -> dict[str, int]:
+        """Customers of each group, sorted; ``all`` for None."""
+        found: dict[str, int] = {}
+        for group, _, customers in self.arrivals(by):
+            found[group] = found.get(group, 0) + customers
         return found
 
     def group(self, by: str | None) -> str:

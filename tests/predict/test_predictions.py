@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from scipy import special
 from forecast import ArgumentError
 from forecast.fitting import GAMMA_GAMMA, Fitted, purchase_model
 from forecast.maths import bgnbd, bgprocess, gammagamma
-from forecast.predict import ClvModel, Customers, population, portfolio_totals, predict_customers
+from forecast.predict import ClvModel, Customers, PortfolioTotals, population, predict_customers
 from forecast.predict.customers import score_counts
 from forecast.predict.portfolio import simulate_totals
 from forecast.predict.tables import thin
@@ -248,6 +250,54 @@ def test_an_interval_of_a_sum_is_narrower_than_the_sum_of_intervals(
     assert 0 < hi - lo < 0.1 * naive
 
 
+def totals_of(frame: pd.DataFrame, each: dict[str, np.ndarray], block: int, draws: int = 100) -> pd.DataFrame:
+    sizes = frame["channel"].value_counts().sort_index().to_dict()
+    totals = PortfolioTotals(MODEL, sizes, days=180, draws=draws)
+    for begin in range(0, len(frame), block):
+        rows = slice(begin, begin + block)
+        found = {name: values[rows] for name, values in each.items()}
+        totals.add(frame[rows], found, frame["channel"][rows])
+    return totals.lines((80.0, 95.0), "channel")
+
+
+def test_some_customers_stand_for_all_in_the_draws(
+    world: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forecast.predict import portfolio
+
+    n = 12_000
+    x = world["x"][:n]
+    frame = pd.DataFrame(
+        {
+            "frequency": x, "recency": world["t_x"][:n], "T": world["T"][:n], "monetary_count": x,
+            "monetary_value": world["m"][:n], "channel": np.where(np.arange(n) % 5, "web", "app"),
+        }
+    )  # fmt: skip
+    each = predict_customers(MODEL, Customers.from_frame(frame), days=180)
+    all_of_them = totals_of(frame, each, n, draws=2000)
+    monkeypatch.setattr(portfolio, "MOST_SIMULATED", 6_000)
+    monkeypatch.setattr(portfolio, "FEWEST_OF_A_GROUP", 1_000)
+    simulated: list[int] = []
+    simulate = portfolio.simulate_totals
+
+    def counted(model: Any, some: Customers, **options: Any) -> dict[str, np.ndarray]:
+        simulated.append(len(some))
+        return simulate(model, some, **options)
+
+    monkeypatch.setattr(portfolio, "simulate_totals", counted)
+    fewer = totals_of(frame, each, n, draws=2000)
+    pd.testing.assert_frame_equal(fewer, totals_of(frame, each, 700, draws=2000), rtol=1e-12)
+    assert simulated == [2_400 + 2_400, 2_400 + 2_400]
+    assert fewer["expected"].tolist() == all_of_them["expected"].tolist()
+    for name in ("lo-80", "hi-80", "lo-95", "hi-95"):
+        width = all_of_them["hi-95"] - all_of_them["lo-95"]
+        assert ((fewer[name] - all_of_them[name]).abs() < 0.12 * width).all(), name
+    both = fewer[fewer["scope"] == "total"].set_index("target")["expected"]
+    assert fewer[fewer["scope"] == "channel"].groupby("target")["expected"].sum().to_dict() == pytest.approx(
+        both.to_dict(), rel=1e-12
+    )
+
+
 def test_groups_add_up_to_the_total_and_customers_to_both(world: dict[str, np.ndarray]) -> None:
     x = world["x"][:2000]
     frame = pd.DataFrame(
@@ -257,8 +307,10 @@ def test_groups_add_up_to_the_total_and_customers_to_both(world: dict[str, np.nd
             "channel": np.array(["web", "app", "shop"])[np.arange(2000) % 3],
         }
     )  # fmt: skip
-    lines = portfolio_totals(MODEL, frame, days=180, by="channel", draws=100)
     each = predict_customers(MODEL, Customers.from_frame(frame), days=180)
+    lines = totals_of(frame, each, block=2000)
+    in_blocks = totals_of(frame, each, block=300)
+    pd.testing.assert_frame_equal(lines, in_blocks, rtol=1e-12)
     for target, column in (
         ("purchases", "expected_purchases"),
         ("value", "expected_value"),

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from forecast.summary import grouping
 from forecast.summary.grouping import grouped_histories
 from forecast.summary.histories import query_histories
-from forecast.summary.kernels import number_ids, pack_ids, pack_numbers, unpack_ids, unpack_numbers
+from forecast.summary.kernels import number_ids
+from forecast.summary.packing import pack_ids, pack_numbers, unpack_ids, unpack_numbers
 from forecast.summary.table import COLUMNS
 
 AS_OF = dt.date(2024, 12, 31)
