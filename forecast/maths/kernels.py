@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import betaln, gammaln
 
 from forecast.maths import jets
+from forecast.maths.bgnbdrows import bgnbd_row_values, bgnbd_rows
 from forecast.maths.compiling import njit
 from forecast.maths.jets import JETS
 from forecast.maths.ops import log_beta
@@ -75,65 +76,6 @@ def count_keys(keys: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
             counts[size] = 1.0
             size += 1
     return target[:size].copy(), counts[:size].copy()
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def _bgnbd_rows(
-    begin: int,
-    end: int,
-    x: np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
-    weight: np.ndarray,
-    r: float,
-    log_a: float,
-    log_t: np.ndarray,
-    inv_t: np.ndarray,
-    log_b: np.ndarray,
-    inv_b: np.ndarray,
-) -> np.ndarray:
-    out = np.zeros(18)
-    product = 1.0  # of 1 + t where one customer stands behind a row: its logarithm is taken now and then
-    for i in range(begin, end):
-        n = r + x[i]
-        d = log_t[last[i]] - log_t[first[i]]
-        ea = inv_t[last[i]]
-        eb = inv_t[first[i]]
-        e = ea - eb
-        ne = n * e
-        b = -inv_b[x[i]]
-        u = log_a - log_b[x[i]] + n * d
-        t = math.exp(-abs(u))
-        share = 1.0 / (1.0 + t)
-        s = weight[i] * (share if u >= 0.0 else t * share)
-        v = weight[i] * t * share * share
-        out[0] += weight[i] * max(u, 0.0)
-        if weight[i] == 1.0:
-            product *= 1.0 + t
-            if product > 1e300:
-                out[0] += math.log(product)
-                product = 1.0
-        else:
-            out[0] += weight[i] * math.log1p(t)
-        out[1] += s
-        out[2] += s * d
-        out[3] += s * ne
-        out[4] += s * b
-        out[5] += v
-        out[6] += v * d
-        out[7] += v * ne
-        out[8] += v * b
-        out[9] += v * d * d
-        out[10] += v * d * ne
-        out[11] += v * d * b
-        out[12] += v * ne * ne
-        out[13] += v * ne * b
-        out[14] += v * b * b
-        out[15] += s * e
-        out[16] += s * n * e * (ea + eb)
-        out[17] += s * b * b
-    out[0] += math.log(product)
-    return out
 
 
 def _time_codes(t_x: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -235,7 +177,7 @@ class BGNBDSum:
         top = np.arange(float(self._x[-1]) + 1.0)
         shifted = bv + np.maximum(top + self._m, 1.0) - 1.0
         s = _in_blocks(
-            _bgnbd_rows, self._rows, self._row_x, self._row_first, self._row_last, self._row_weight,
+            bgnbd_rows, self._rows, self._row_x, self._row_first, self._row_last, self._row_weight,
             rate, math.log(av), np.log(scale + self._times), 1.0 / (scale + self._times),
             np.log(shifted), 1.0 / shifted,
         )  # fmt: skip
@@ -264,7 +206,7 @@ class BGNBDSum:
             return total
         top = np.arange(float(self._x[-1]) + 1.0)
         log_b = np.log(b + np.maximum(top + self._m, 1.0) - 1.0)
-        return total + _bgnbd_row_values(
+        return total + bgnbd_row_values(
             0, self._rows, self._row_x, self._row_first, self._row_last, self._row_weight,
             r, math.log(a), log_t, log_b,
         )  # fmt: skip
@@ -288,34 +230,6 @@ def _gammagamma_rows(
         out[4] += w * inverse * inverse
         out[5] += wn * inverse * inverse
     return out
-
-
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-def _bgnbd_row_values(
-    begin: int,
-    end: int,
-    x: np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
-    weight: np.ndarray,
-    r: float,
-    log_a: float,
-    log_t: np.ndarray,
-    log_b: np.ndarray,
-) -> float:
-    total, product = 0.0, 1.0
-    for i in range(begin, end):
-        u = log_a - log_b[x[i]] + (r + x[i]) * (log_t[last[i]] - log_t[first[i]])
-        t = math.exp(-abs(u))
-        total += weight[i] * max(u, 0.0)
-        if weight[i] == 1.0:
-            product *= 1.0 + t
-            if product > 1e300:
-                total += math.log(product)
-                product = 1.0
-        else:
-            total += weight[i] * math.log1p(t)
-    return total + math.log(product)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
