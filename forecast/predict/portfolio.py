@@ -27,6 +27,10 @@ PARAMETER_DRAWS = 200
 # Customers that are simulated, and the fewest of a group that stand for it.
 MOST_SIMULATED = 131_072
 FEWEST_OF_A_GROUP = 4_096
+# By purchases and by value, these speak for themselves: one of them could outweigh thousands.
+LARGEST_SIMULATED = 8_192
+_SIZES = {"purchases", "value"}
+_OWN = "of this customer: "  # no history has a column of that name
 _TARGETS = {"purchases": "expected_purchases", "active": "p_purchase", "value": "expected_value"}
 
 
@@ -203,9 +207,10 @@ class PortfolioTotals:
 
     Notes
     -----
-    Of ``N`` customers of a group at most ``n`` are simulated, every so-many-th. Under one draw of the
-    parameters customers are independent, so the group's total is its mean plus a deviation whose variance is
-    ``N / n`` times theirs. The mean is the exact expected sum, moved by as much as theirs under that draw.
+    Where a group has too many customers, the largest of all are simulated, and of its others every
+    so-many-th: ``n`` of ``N``. Under one draw of the parameters customers are independent, so the sum of all
+    ``N`` is its mean plus a deviation whose variance is ``N / n`` times that of the ``n``. The mean is the
+    exact expected sum, moved by as much as that of the ``n`` under that draw.
     """
 
     def __init__(
@@ -218,12 +223,12 @@ class PortfolioTotals:
         }  # fmt: skip
         most = max(MOST_SIMULATED // max(len(sizes), 1), FEWEST_OF_A_GROUP)
         self._stride = np.array([-(-size // most) for size in sizes.values()], np.int64)
+        self._whole = bool((self._stride == 1).all())
         self._seen = np.zeros(len(sizes), np.int64)
-        self._frames: list[pd.DataFrame] = []
-        self._codes: list[np.ndarray] = []
-        # Exact sums of each group, block by block: of all, and of those who are simulated.
+        self._some: list[pd.DataFrame] = []
+        self._largest: dict[str, pd.DataFrame] = {}
+        # Exact sums of each group, block by block.
         self._sums: dict[str, list[np.ndarray]] = {}
-        self._sums_of_some: dict[str, list[np.ndarray]] = {}
 
     def add(self, histories: pd.DataFrame, found: Any, labels: Any = None) -> None:
         """Take a block of customers.
@@ -240,19 +245,22 @@ class PortfolioTotals:
         codes = np.zeros(len(histories), np.int64)
         if labels is not None:
             codes = pd.Index(self._labels).get_indexer(pd.Index(labels)).astype(np.int64)
-        place = np.empty(len(codes), np.int64)
-        for g in np.unique(codes):
-            own = codes == g
-            place[own] = self._seen[g] + np.arange(own.sum())
-            self._seen[g] += own.sum()
-        kept = place % self._stride[codes] == self._stride[codes] // 2
-        self._frames.append(histories[kept])
-        self._codes.append(codes[kept])
-        for target, column in _TARGETS.items():
-            if column in found:
-                values = np.asarray(found[column], dtype=float)
-                self._sums.setdefault(target, []).append(self._by_group(values, codes))
-                self._sums_of_some.setdefault(target, []).append(self._by_group(values[kept], codes[kept]))
+        values = {
+            target: np.asarray(found[column], dtype=float)
+            for target, column in _TARGETS.items()
+            if column in found
+        }
+        for target, own in values.items():
+            self._sums.setdefault(target, []).append(self._by_group(own, codes))
+        block = histories.assign(**{_OWN + target: own for target, own in values.items()}, **{_OWN: codes})
+        block.index = pd.RangeIndex(self._seen.sum(), self._seen.sum() + len(block))
+        place = self._seen[codes] + pd.Series(codes).groupby(codes).cumcount().to_numpy()
+        self._seen += np.bincount(codes, minlength=len(self._seen))
+        self._some.append(block[place % self._stride[codes] == self._stride[codes] // 2])
+        if not self._whole:
+            for target in _SIZES & values.keys():
+                known = self._largest.get(target, block[:0])
+                self._largest[target] = _largest(pd.concat([known, block]), _OWN + target)
 
     def _by_group(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
         if len(self._labels) == 1:
@@ -261,26 +269,54 @@ class PortfolioTotals:
 
     def lines(self, levels: tuple[float, ...], by: str | None = None) -> pd.DataFrame:
         """Totals with predictive intervals, as of :func:`portfolio_totals`."""
-        some = pd.concat(self._frames, ignore_index=True)
-        codes = np.concatenate(self._codes)
-        whole = bool((self._stride == 1).all())
-        customers = Customers.from_frame(some, self._model)
-        draws = simulate_totals(self._model, customers, groups=codes, means=not whole, **self._options)
-        share = self._seen / np.maximum(np.bincount(codes, minlength=len(self._seen)), 1)
+        exact = {
+            target: np.array([math.fsum(block[g] for block in blocks) for g in range(len(self._labels))])
+            for target, blocks in self._sums.items()
+        }
+        some = pd.concat(self._some)
+        draws = self._simulated(some, some[_OWN].to_numpy()) if self._whole else self._stood_for(some, exact)
         lines = []
-        for target, blocks in self._sums.items():
-            exact = [math.fsum(block[g] for block in blocks) for g in range(len(self._labels))]
+        for target, sums in exact.items():
             groups = draws[target]
-            if not whole:
-                of_some = np.sum(self._sums_of_some[target], axis=0)
-                groups = _stand_in(draws, target, np.array(exact), of_some, share)
-            lines.append(_line("total", "all", target, math.fsum(exact), groups.sum(axis=0), levels))
+            lines.append(_line("total", "all", target, math.fsum(sums), groups.sum(axis=0), levels))
             if by is not None:
                 lines.extend(
-                    _line(by, label, target, exact[g], groups[g], levels)
+                    _line(by, label, target, float(sums[g]), groups[g], levels)
                     for g, label in enumerate(self._labels)
                 )
         return pd.DataFrame(lines)
+
+    def _simulated(self, rows: pd.DataFrame, codes: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
+        customers = Customers.from_frame(rows, self._model)
+        return simulate_totals(self._model, customers, groups=codes, **self._options, **options)
+
+    def _stood_for(self, some: pd.DataFrame, exact: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Draws of all groups from their largest customers, and from some who stand for the others."""
+        groups = len(self._labels)
+        large = pd.concat(self._largest.values())
+        large = large[~large.index.duplicated()].sort_index()
+        rest = some[~some.index.isin(large.index)]
+        rows = pd.concat([large, rest])
+        codes = np.concatenate([large[_OWN], rest[_OWN] + groups])
+        draws = {
+            name: np.vstack([found, np.zeros((2 * groups - len(found), found.shape[1]))])
+            for name, found in self._simulated(rows, codes, means=True).items()
+        }
+        others = self._seen - np.bincount(large[_OWN], minlength=groups)
+        share = others / np.maximum(np.bincount(rest[_OWN], minlength=groups), 1)
+        share = np.concatenate([np.ones(groups), share])
+        totals = {}
+        for target, sums in exact.items():
+            own = np.bincount(codes, weights=rows[_OWN + target], minlength=2 * groups)
+            both = np.concatenate([own[:groups], sums - own[:groups]])
+            found = _stand_in(draws, target, both, own, share)
+            totals[target] = found[:groups] + found[groups:]
+        return totals
+
+
+def _largest(block: pd.DataFrame, column: str) -> pd.DataFrame:
+    order = np.argsort(-block[column].to_numpy(), kind="stable")
+    return block.iloc[np.sort(order[:LARGEST_SIMULATED])]
 
 
 def _stand_in(
@@ -294,7 +330,7 @@ def _stand_in(
         level = counts / counts.mean(axis=1, keepdims=True)
         mean = level * of_some[:, None]
     found: np.ndarray = exact[:, None] * level + np.sqrt(share)[:, None] * (draws[target] - mean)
-    return np.maximum(found, 0.0)
+    return found
 
 
 def portfolio_totals(

@@ -260,8 +260,9 @@ def totals_of(frame: pd.DataFrame, each: dict[str, np.ndarray], block: int, draw
     return totals.lines((80.0, 95.0), "channel")
 
 
+@pytest.mark.parametrize("whale", [None, 0, 2])
 def test_some_customers_stand_for_all_in_the_draws(
-    world: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    whale: int | None, world: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from forecast.predict import portfolio
 
@@ -273,10 +274,21 @@ def test_some_customers_stand_for_all_in_the_draws(
             "monetary_value": world["m"][:n], "channel": np.where(np.arange(n) % 5, "web", "app"),
         }
     )  # fmt: skip
+    if whale is not None:  # among those who are simulated or not, it speaks for itself alone
+        frame.loc[whale, ["frequency", "recency", "T", "monetary_count", "monetary_value"]] = [
+            90,
+            300,
+            300,
+            90,
+            4e3,
+        ]
     each = predict_customers(MODEL, Customers.from_frame(frame), days=180)
+    if whale is not None:
+        assert each["expected_value"][whale] > 0.2 * each["expected_value"].sum()
     all_of_them = totals_of(frame, each, n, draws=2000)
     monkeypatch.setattr(portfolio, "MOST_SIMULATED", 6_000)
     monkeypatch.setattr(portfolio, "FEWEST_OF_A_GROUP", 1_000)
+    monkeypatch.setattr(portfolio, "LARGEST_SIMULATED", 300)
     simulated: list[int] = []
     simulate = portfolio.simulate_totals
 
@@ -287,7 +299,9 @@ def test_some_customers_stand_for_all_in_the_draws(
     monkeypatch.setattr(portfolio, "simulate_totals", counted)
     fewer = totals_of(frame, each, n, draws=2000)
     pd.testing.assert_frame_equal(fewer, totals_of(frame, each, 700, draws=2000), rtol=1e-12)
-    assert simulated == [2_400 + 2_400, 2_400 + 2_400]
+    # 2,400 of each channel, and those of the largest who are not among them.
+    assert simulated[0] == simulated[1]
+    assert 4_800 + 100 < simulated[0] < 4_800 + 600
     assert fewer["expected"].tolist() == all_of_them["expected"].tolist()
     for name in ("lo-80", "hi-80", "lo-95", "hi-95"):
         width = all_of_them["hi-95"] - all_of_them["lo-95"]
