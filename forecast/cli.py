@@ -270,6 +270,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"forecast: {error}", file=sys.stderr)
         return 1
     except BaseException as error:
+        if type(error).__name__ == "OutOfMemoryException":  # of the database, which may not be loaded here
+            print(
+                "forecast: the database has no memory or room for temporary files left. "
+                "Raise --memory-limit, or make room in the folder of temporary files (TMPDIR)",
+                file=sys.stderr,
+            )
+            return 1
         if not _interrupted(error):
             raise
         print("forecast: interrupted", file=sys.stderr)

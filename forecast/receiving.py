@@ -20,7 +20,7 @@ from forecast.orders.sources import Source, close_sources, open_sources
 from forecast.orders.sql import BLANK_TEXTS, ident, text, texts, trimmed
 from forecast.orders.sufficiency import silence_notes
 from forecast.periods import parse_day
-from forecast.summary.accepting import Staged, keep_histories
+from forecast.summary.accepting import ROW, SOURCE, Staged, keep_histories
 from forecast.summary.checks import Breaches
 from forecast.summary.given import DAYS, NEEDED, GivenHistories
 from forecast.summary.table import COLUMNS
@@ -70,9 +70,9 @@ def read_histories(
     Raises
     ------
     InputError
-        When a file is missing or unreadable, a column is missing, cells are no numbers or days, nothing tells
-        ``as_of``, or rows break the rules; all breaches are listed with their counts and first rows, which
-        are counted as in the file (a header is row 1; frames begin with row 1).
+        When a file is missing, unreadable or changes meanwhile, a column is missing, cells are no numbers or
+        days, nothing tells ``as_of``, or rows break the rules; all breaches are listed with their counts and
+        first rows, which are counted as in the file (a header is row 1; frames begin with row 1).
     ArgumentError
         When an option cannot be meant.
 
@@ -94,16 +94,15 @@ def read_histories(
     code = check_currency(currency)
     connection = connect(duckdb_config)
     notes: list[str] = []
-    staged, paths = _stage(connection, source, "histories", NEEDED, COLUMNS, notes)
-    stamps = [stamp_of(path) for path in paths]
+    staged, stamps = _stage(connection, source, "histories", NEEDED, COLUMNS, notes)
     table = None
     if daily is not None:
         by_day, more = _stage(connection, daily, "the daily repeat purchases", _DAILY, _DAILY, notes)
-        table, paths = by_day.table, [*paths, *more]
+        table, stamps = by_day.table, stamps | more
     found = keep_histories(
-        connection, staged, day, table, currency=code, paths=paths, notes=[*dict.fromkeys(notes)]
+        connection, staged, day, table, currency=code, paths=[*stamps], notes=[*dict.fromkeys(notes)]
     )
-    for path, stamp in zip(paths, stamps, strict=False):
+    for path, stamp in stamps.items():
         if stamp_of(path) != stamp:
             raise InputError("the file changed while it was read", where=path.name, advice="Read it again.")
     found.notes += tuple(silence_notes(found, found.as_of))
@@ -112,15 +111,18 @@ def read_histories(
 
 def _stage(
     connection: Any, source: Any, what: str, needed: Sequence[str], known: Sequence[str], notes: list[str]
-) -> tuple[Staged, list[Path]]:
-    """Cells of known columns as texts, numbers and days in one table, with those of the others as texts."""
+) -> tuple[Staged, dict[Path, tuple[int, int]]]:
+    """Cells of known columns as texts, numbers and days in one table, with those of the others as texts.
+
+    The files come with their stamps of before.
+    """
     items = list(source) if isinstance(source, list | tuple) else [source]
     if not items or not all(isinstance(item, str | os.PathLike) or is_frame(item) for item in items):
         raise ArgumentError(
             f"{what} cannot be read from {type(source).__name__}",
             advice="Give a path, a pandas, polars or Arrow frame, or a list of them.",
         )
-    paths = [path for item in items if not is_frame(item) for path in find_files(item)]
+    stamps = {path: stamp_of(path) for item in items if not is_frame(item) for path in find_files(item)}
     opened, told = open_sources(connection, source)
     notes.extend(told)
     table = f"staged_{next(_numbers)}"
@@ -143,7 +145,7 @@ def _stage(
     in_place = known is COLUMNS and all(own.relation.startswith("read_parquet(") for own in opened)
     kind = "VIEW" if in_place else "TABLE"
     # Frames in several chunks may come in any order, and messages name the first rows.
-    ordered = " ORDER BY source, row" if any(own.path is None for own in opened) else ""
+    ordered = f" ORDER BY {SOURCE}, {ROW}" if any(own.path is None for own in opened) else ""
     connection.execute(f"CREATE TEMP {kind} {table} AS {' UNION ALL BY NAME '.join(queries)}{ordered}")
     if not in_place:
         close_sources(connection, opened)
@@ -152,7 +154,7 @@ def _stage(
     others = tuple(name for name in columns[0] if name not in known)
     own_columns = tuple(name for name in columns[0] if name in known)
     labels = tuple(own.label for own in opened)
-    return Staged(table, own_columns, others, breaches.where, labels, in_place), paths
+    return Staged(table, own_columns, others, breaches.where, labels, in_place), stamps
 
 
 def _cells(
@@ -196,7 +198,9 @@ def _cells(
             value, bad, what = read(cell, kind, name, own.label)
             _unread(connection, own, name, bad, what, breaches, called)
         cells.append(f"{value} AS {name}")
-    query = f"SELECT {text(own.label)} AS source, {own.row} AS row, {', '.join(cells)} FROM {own.relation}"
+    query = (
+        f"SELECT {text(own.label)} AS {SOURCE}, {own.row} AS {ROW}, {', '.join(cells)} FROM {own.relation}"
+    )
     return found, extras, query
 
 

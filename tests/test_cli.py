@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -444,6 +445,22 @@ def test_scores_as_a_page(
     assert code == 1
     assert "a page of 2,357 customers is too long; at most 2,000 are written. Write .parquet or .csv." in err
     assert not out.exists()
+
+
+def test_a_database_without_room_says_so(
+    log: Path,
+    models: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*arguments: object, **options: object) -> object:
+        raise duckdb.OutOfMemoryException("failed to allocate")
+
+    monkeypatch.setattr(pipeline, "score_table", full)
+    status, told, problem = run(capsys, *score(log, models, tmp_path / "s.csv"))
+    assert (status, told) == (1, "")
+    assert problem.startswith("forecast: the database has no memory or room for temporary files left. Raise")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("Query interrupted")])

@@ -94,7 +94,7 @@ def _exp_of_minus(u: np.ndarray, out: np.ndarray, size: int) -> None:
         power[j] = (np.int64(k) + 1023) << 52
     scale = power.view(np.float64)
     for j in range(size):
-        out[j] = out[j] * scale[j] if abs(u[j]) < 708.0 else 0.0
+        out[j] = 0.0 if abs(u[j]) >= 708.0 else out[j] * scale[j]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})

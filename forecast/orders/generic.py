@@ -189,7 +189,7 @@ def _judge(
             notes.append(f"{header['items']}: {lost:,} cells are no numbers and were left blank")
     notes.extend([*id_notes, *values.notes, *number_notes])
     notes.append(f"{header['order_date']}: read as {days.note}")
-    extras = "".join(f", {ident('x:' + name)} AS {ident(name)}" for name in staging.extras)
+    extras = "".join(f", {ident('x:' + name)}" for name in staging.extras)
     connection.execute(
         f"CREATE {kind} {table} AS SELECT *, {_code('value' in header, zero_value)} AS code FROM ("
         f"SELECT file, source_file, row, is_blank, {ids} AS customer_id, {days.blank} AS no_day, "
@@ -316,7 +316,7 @@ def _split(
     usable = {files[file]: rows for file, code, rows, _ in counted if code is None}
     if not usable:
         raise nothing_left(lines)
-    extras = "".join(f", {ident(name)}" for name in staging.extras)
+    extras = "".join(f", {ident('x:' + name)} AS {ident(name)}" for name in staging.extras)
     kept = "WHERE code IS NULL" if where.startswith("WHERE") else ""
     connection.execute(
         f"CREATE {'VIEW' if in_place else 'TABLE'} {orders} AS SELECT customer_id, order_day, value, "

@@ -24,9 +24,9 @@ from forecast.summary.table import BATCH, HistoryTable
 
 _BLOCK = 16_384
 PARAMETER_DRAWS = 200
-# Customers that are simulated, and the fewest of a group that stand for it.
+# Customers that are simulated, and those of a group where groups are many.
 MOST_SIMULATED = 131_072
-FEWEST_OF_A_GROUP = 4_096
+MOST_OF_A_GROUP = 1_024
 # By purchases and by value, these speak for themselves: one of them could outweigh thousands.
 LARGEST_SIMULATED = 8_192
 _SIZES = {"purchases", "value"}
@@ -117,7 +117,8 @@ def simulate_totals(
     -------
     dict of str to ndarray, shape (groups, draws)
         ``purchases``, ``active`` (customers with at least one purchase) and, with a spend model,
-        ``value``; with ``means`` also ``mean purchases`` and so on, infinite where a draw's mean spend is.
+        ``value``; with ``means`` also ``mean purchases`` and so on, infinite where a draw's mean spend is,
+        and ``tail``, the smallest shape of a customer's mean spend (its moments below that are finite).
     """
     margin, discount_rate = check_margin(margin), check_discount_rate(discount_rate)
     size = len(customers)
@@ -125,7 +126,7 @@ def simulate_totals(
     count = int(group.max()) + 1 if size else 1
     names = ["purchases", "value", "active"]
     if means:
-        names += [f"mean {name}" for name in names]
+        names += [*(f"mean {name}" for name in names), "tail of value"]
     totals = {name: np.zeros((count, draws)) for name in names}
     fitted = model.purchases
     purchases, _ = fitted.thinned(min(draws, PARAMETER_DRAWS))
@@ -176,12 +177,15 @@ def simulate_totals(
         if means:
             some = p_alive * tails[offsets[:-1] + 1][pairs.index]
             bought = p_alive * (np.add.reduceat(tails, offsets[:-1]) - 1.0)[pairs.index]
-            with np.errstate(divide="ignore"):
-                worth_each = (
-                    model.paid_share * each * scale / np.maximum(shape - 1.0, 0.0) if len(each) else 0.0
-                )
-            expected = (bought, bought * worth_each, some)
+            worth_each, tail = np.zeros(size), np.full(count, np.inf)
+            if len(each):
+                with np.errstate(divide="ignore"):
+                    worth_each = model.paid_share * each * scale / np.maximum(shape - 1.0, 0.0)
+                np.minimum.at(tail, group, shape)
+            value = np.multiply(bought, worth_each, out=np.zeros(size), where=bought > 0.0)
+            expected = (bought, value, some)
             found += [np.bincount(group, weights=one, minlength=count)[:, None] for one in expected]
+            found.append(tail[:, None])
         return found
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -195,7 +199,7 @@ def simulate_totals(
 
 
 class PortfolioTotals:
-    """Totals of customers who come block by block; memory does not grow with their number.
+    """Totals of customers who come block by block; memory grows with the groups, not with the customers.
 
     Parameters
     ----------
@@ -207,10 +211,12 @@ class PortfolioTotals:
 
     Notes
     -----
-    Where a group has too many customers, the largest of all are simulated, and of its others every
+    Where customers are too many, the largest of all are simulated, and of the others of a group every
     so-many-th: ``n`` of ``N``. Under one draw of the parameters customers are independent, so the sum of all
-    ``N`` is its mean plus a deviation whose variance is ``N / n`` times that of the ``n``. The mean is the
-    exact expected sum, moved by as much as that of the ``n`` under that draw.
+    ``N`` is its mean plus a deviation as of the ``n`` times ``(N / n) ** (1 / 2)``. The mean is the exact
+    expected sum, moved by as much as that of the ``n`` under that draw. Where mean spend has a tail with the
+    exponent ``q < 2`` the power is ``1 / q``, as of stable laws, and for ``q <= 1`` there is no mean to
+    deviate from: the sum itself grows that way.
     """
 
     def __init__(
@@ -221,13 +227,13 @@ class PortfolioTotals:
         self._options: dict[str, Any] = {
             "days": days, "margin": margin, "discount_rate": discount_rate, "draws": draws, "seed": seed
         }  # fmt: skip
-        most = max(MOST_SIMULATED // max(len(sizes), 1), FEWEST_OF_A_GROUP)
-        self._stride = np.array([-(-size // most) for size in sizes.values()], np.int64)
-        self._whole = bool((self._stride == 1).all())
+        most = max(MOST_SIMULATED // max(len(sizes), 1), MOST_OF_A_GROUP)
+        self._whole = sum(sizes.values()) <= MOST_SIMULATED
+        self._stride = np.array([1 if self._whole else -(-n // most) for n in sizes.values()], np.int64)
         self._seen = np.zeros(len(sizes), np.int64)
         self._some: list[pd.DataFrame] = []
         self._largest: dict[str, pd.DataFrame] = {}
-        # Exact sums of each group, block by block.
+        # Exact sums of each group and of all, block by block.
         self._sums: dict[str, list[np.ndarray]] = {}
 
     def add(self, histories: pd.DataFrame, found: Any, labels: Any = None) -> None:
@@ -251,7 +257,8 @@ class PortfolioTotals:
             if column in found
         }
         for target, own in values.items():
-            self._sums.setdefault(target, []).append(self._by_group(own, codes))
+            sums = np.bincount(codes, weights=own, minlength=len(self._labels))
+            self._sums.setdefault(target, []).append(np.append(sums, math.fsum(own)))
         block = histories.assign(**{_OWN + target: own for target, own in values.items()}, **{_OWN: codes})
         block.index = pd.RangeIndex(self._seen.sum(), self._seen.sum() + len(block))
         place = self._seen[codes] + pd.Series(codes).groupby(codes).cumcount().to_numpy()
@@ -262,15 +269,10 @@ class PortfolioTotals:
                 known = self._largest.get(target, block[:0])
                 self._largest[target] = _largest(pd.concat([known, block]), _OWN + target)
 
-    def _by_group(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        if len(self._labels) == 1:
-            return np.array([math.fsum(values)])
-        return np.bincount(codes, weights=values, minlength=len(self._labels))
-
     def lines(self, levels: tuple[float, ...], by: str | None = None) -> pd.DataFrame:
         """Totals with predictive intervals, as of :func:`portfolio_totals`."""
         exact = {
-            target: np.array([math.fsum(block[g] for block in blocks) for g in range(len(self._labels))])
+            target: np.array([math.fsum(parts) for parts in zip(*blocks, strict=True)])
             for target, blocks in self._sums.items()
         }
         some = pd.concat(self._some)
@@ -278,7 +280,7 @@ class PortfolioTotals:
         lines = []
         for target, sums in exact.items():
             groups = draws[target]
-            lines.append(_line("total", "all", target, math.fsum(sums), groups.sum(axis=0), levels))
+            lines.append(_line("total", "all", target, float(sums[-1]), groups.sum(axis=0), levels))
             if by is not None:
                 lines.extend(
                     _line(by, label, target, float(sums[g]), groups[g], levels)
@@ -308,8 +310,10 @@ class PortfolioTotals:
         totals = {}
         for target, sums in exact.items():
             own = np.bincount(codes, weights=rows[_OWN + target], minlength=2 * groups)
-            both = np.concatenate([own[:groups], sums - own[:groups]])
-            found = _stand_in(draws, target, both, own, share)
+            with np.errstate(invalid="ignore"):  # infinite less infinite: no mean, which is seen to
+                both = np.concatenate([own[:groups], sums[:-1] - own[:groups]])
+            tail = draws["tail of value"] if target == "value" else np.full_like(draws[target], np.inf)
+            found = _stand_in(draws[target], draws[f"mean {target}"], tail, both, own, share)
             totals[target] = found[:groups] + found[groups:]
         return totals
 
@@ -320,17 +324,20 @@ def _largest(block: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _stand_in(
-    draws: dict[str, np.ndarray], target: str, exact: np.ndarray, of_some: np.ndarray, share: np.ndarray
-) -> np.ndarray:
+    draws: np.ndarray, mean: np.ndarray, tail: np.ndarray, exact: np.ndarray, of_some: np.ndarray,
+    share: np.ndarray,
+) -> np.ndarray:  # fmt: skip
     """Draws of the totals of all from those of some, shape (groups, draws)."""
-    mean = draws[f"mean {target}"]
-    level = mean / np.maximum(of_some, 1e-300)[:, None]
-    if target == "value" and not np.isfinite(mean).all():  # without a mean, counts tell the level
-        counts = draws["mean purchases"]
-        level = counts / counts.mean(axis=1, keepdims=True)
-        mean = level * of_some[:, None]
-    found: np.ndarray = exact[:, None] * level + np.sqrt(share)[:, None] * (draws[target] - mean)
-    return found
+    share, exact, of_some = share[:, None], exact[:, None], of_some[:, None]
+    # How much all expect beside some; their numbers tell where nothing else does.
+    known = np.isfinite(exact) & np.isfinite(of_some) & (of_some > 0.0)
+    times = np.divide(exact, of_some, out=np.broadcast_to(share, known.shape).copy(), where=known)
+    wider = share ** (1.0 / np.clip(tail, 0.01, 2.0))
+    middle = np.isfinite(mean)
+    known_mean = np.where(middle, mean, 0.0)
+    found: np.ndarray = np.where(middle, times, wider) * known_mean + wider * (draws - known_mean)
+    # Whoever has nobody to stand for them has what they expect.
+    return np.where((of_some > 0.0) | ~np.isfinite(exact), found, exact)
 
 
 def portfolio_totals(

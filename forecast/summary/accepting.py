@@ -13,11 +13,13 @@ import numpy as np
 from forecast.errors import InputError
 from forecast.summary.checks import Breaches, check_days, check_money, check_purchases, check_spend
 from forecast.summary.given import DAYS, MONEY_COLUMNS, GivenHistories
-from forecast.summary.table import compact_columns, ident
+from forecast.summary.table import BOUGHT, ORDERED, PAID, compact_columns, ident
 
 BLOCK = 1 << 18
 _EPOCH = dt.date(1970, 1, 1)
 _numbers = itertools.count(1)
+# Where a record stands; no column of anybody's file has such a name.
+SOURCE, ROW = ident("record: source"), ident("record: row")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Staged:
     Attributes
     ----------
     table : str
-        ``source`` and ``row`` (where a record stands), the columns as texts, doubles and dates; or a view of
+        ``SOURCE`` and ``ROW`` (where a record stands), the columns as texts, doubles and dates; or a view of
         them.
     columns : tuple of str
         Those of the histories that are there.
@@ -62,7 +64,7 @@ def keep_histories(
     as_of : datetime.date, optional
         Told by ``first_purchase`` (or ``last_purchase``) and ``T`` when left out.
     daily : str, optional
-        Table ``day, repeat_purchases, row, source`` of repeat purchases; dropped too.
+        Table ``day, repeat_purchases, ROW, SOURCE`` of repeat purchases; dropped too.
     **facts
         Of :class:`GivenHistories`.
 
@@ -142,23 +144,23 @@ def _last_day(connection: Any, staged: Staged) -> dt.date | None:
 
 def _row(staged_sources: int) -> str:
     """How a record is named in messages: its number, with its file where there are several."""
-    return "'row ' || row" if staged_sources == 1 else "source || ' row ' || row"
+    return f"'row ' || {ROW}" if staged_sources == 1 else f"{SOURCE} || ' row ' || {ROW}"
 
 
 def _check_ids(connection: Any, staged: Staged, breaches: Breaches) -> None:
-    name = _row(len(staged.sources))
+    name, place = _row(len(staged.sources)), f"{SOURCE}, {ROW}"
     everyone, some, distinct = connection.execute(
         f"SELECT count(*), count(customer_id), count(DISTINCT customer_id) FROM {staged.table}"
     ).fetchall()[0]
     if some < everyone:
-        rows = f"SELECT {name} FROM {staged.table} WHERE customer_id IS NULL ORDER BY source, row LIMIT 3"
+        rows = f"SELECT {name} FROM {staged.table} WHERE customer_id IS NULL ORDER BY {place} LIMIT 3"
         shown = [label for (label,) in connection.execute(rows).fetchall()]
         breaches.count("customer_id", "is missing", everyone - some, shown)
     if distinct < some:
         rows = (
-            f"SELECT name FROM (SELECT {name} AS name, source, row, "
-            f"row_number() OVER (PARTITION BY customer_id ORDER BY source, row) AS k FROM {staged.table} "
-            "WHERE customer_id IS NOT NULL) WHERE k > 1 ORDER BY source, row LIMIT 3"
+            f"SELECT name FROM (SELECT {name} AS name, {place}, "
+            f"row_number() OVER (PARTITION BY customer_id ORDER BY {place}) AS k FROM {staged.table} "
+            f"WHERE customer_id IS NOT NULL) WHERE k > 1 ORDER BY {place} LIMIT 3"
         )
         shown = [label for (label,) in connection.execute(rows).fetchall()]
         breaches.count("customer_id", "repeats", some - distinct, shown)
@@ -172,7 +174,7 @@ def _blocks(connection: Any, staged: Staged) -> Iterator[tuple[dict[str, np.ndar
             wanted.append(f"CAST({name} - DATE '1970-01-01' AS DOUBLE) AS {name}")
         elif name != "customer_id":
             wanted.append(name)
-    query = f"SELECT {', '.join(wanted)}, source, row FROM {staged.table}"
+    query = f"SELECT {', '.join(wanted)}, {SOURCE}, {ROW} FROM {staged.table}"
     for batch in connection.sql(query).to_arrow_reader(BLOCK):
         *values, source, row = batch.columns
         found = {
@@ -202,15 +204,15 @@ def _kept(staged: Staged, day: dt.date) -> str:
         "customer_id": "customer_id",
         "first_purchase": f"DATE '{day}' - CAST(T AS INTEGER)",
         "last_purchase": f"DATE '{day}' - CAST(T - recency AS INTEGER)",
-        "bought": "frequency + 1",
-        "ordered": "orders" if "orders" in staged.columns else "NULL",
-        "paid": "monetary_count",
+        ident(BOUGHT): "frequency + 1",
+        ident(ORDERED): "orders" if "orders" in staged.columns else "NULL",
+        ident(PAID): "monetary_count",
         "monetary_value": f"CASE WHEN monetary_count > 0 THEN monetary_value ELSE {nan} END",
         "first_value": f"coalesce(first_value, {nan})",
         "historical_value": f"coalesce(historical_value, {nan})",
     }
     if "monetary_count" not in staged.columns:
-        cells |= dict.fromkeys(MONEY_COLUMNS, nan) | {"paid": "0"}
+        cells |= dict.fromkeys(MONEY_COLUMNS, nan) | {ident(PAID): "0"}
         del cells["monetary_count"]
     extras = [
         f"coalesce(nullif(trim({ident(name)}), ''), 'unknown') AS {ident(name)}" for name in staged.extras
@@ -239,14 +241,15 @@ def _keep_days(connection: Any, daily: str, table: str, as_of: dt.date) -> str:
         (n, "is below the number of customers whose last purchase is on that day", f"{n} < lasts"),
     )
     connection.execute(
-        f"CREATE TEMP TABLE {daily}_checked AS SELECT d.*, row_number() OVER (PARTITION BY day ORDER BY row) "
-        f"AS k, coalesce(lasts, 0) AS lasts FROM {daily} d LEFT JOIN (SELECT last_purchase AS day, count(*) "
-        f"AS lasts FROM {table} WHERE frequency > 0 GROUP BY 1) USING (day)"
+        f"CREATE TEMP TABLE {daily}_checked AS SELECT d.*, row_number() OVER (PARTITION BY day "
+        f"ORDER BY {ROW}) AS k, coalesce(lasts, 0) AS lasts FROM {daily} d "
+        f"LEFT JOIN (SELECT last_purchase AS day, count(*) AS lasts FROM {table} "
+        f"WHERE frequency > 0 GROUP BY 1) USING (day)"
     )
     connection.execute(f"DROP TABLE {daily}")
     for column, what, rule in rules:
         found = connection.execute(
-            f"SELECT count(*), list('row ' || row ORDER BY row)[1:3] FROM {daily}_checked WHERE {rule}"
+            f"SELECT count(*), list('row ' || {ROW} ORDER BY {ROW})[1:3] FROM {daily}_checked WHERE {rule}"
         ).fetchall()[0]
         breaches.count(column, what, found[0], found[1] or [])
     silent = connection.execute(

@@ -15,6 +15,7 @@ import pandas as pd
 from forecast.errors import InputError
 
 LONGEST = 73_050  # days, 200 years: what is older is in another unit
+MOST_ORDERS = 2**31 - 1  # more is no count of orders
 CENT = 0.01  # sums of money may be off by so much a purchase, since many a warehouse rounds to cents
 
 _ADVICE = {
@@ -248,6 +249,7 @@ def check_days(arrays: dict[str, np.ndarray], breaches: Breaches, end: int | Non
         n = arrays["orders"]
         breaches.add("orders", "is missing or no whole number", ~(np.isfinite(n) & (n == np.floor(n))))
         breaches.add("orders", "is below purchases", n < x + 1, n)
+        breaches.add("orders", f"is above {MOST_ORDERS:,}", n > MOST_ORDERS, n)
 
 
 def check_money(arrays: dict[str, np.ndarray], breaches: Breaches) -> None:

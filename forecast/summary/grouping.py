@@ -6,20 +6,20 @@ not depend on how rows are shared out, nor on the number of threads, and comes i
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from forecast.summary.table import compact_columns
+from forecast.summary.spilling import MONEY_KINDS, Block, Blocks, Spill
+from forecast.summary.table import BOUGHT, ORDERED, PAID, compact_columns
 
 # Below this many rows the database is as fast.
 FEWEST_ROWS = 500_000
@@ -33,14 +33,10 @@ SAMPLED = 1_024
 WRITTEN = 245_760
 # Numbers that an id may take, behind what all ids begin with.
 MOST_WORDS = 6
-# Ranges grouped ahead of those written, and ranges that are let go together.
+# Ranges grouped ahead of those written.
 AHEAD = 8
-PIECE = 16
 LARGEST_VALUE = 9e12
-# Money is kept in hundredths where they say it all, else in millionths.
-_MONEY = ((np.dtype(np.int32), 10_000), (np.dtype(np.int64), 1))
-_EPOCH = dt.date(1970, 1, 1)
-_UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_UNITS = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "pib": 2**50}
 
 
 def grouped_histories(
@@ -56,7 +52,7 @@ def grouped_histories(
     as_of : datetime.date
         Last day that counts.
     name : str
-        Of the temporary table; its columns are those of a history without ``by``.
+        Of the temporary table; its columns are those of :func:`compact_columns`.
     spread : sequence, optional
         Rows, rows with a value, smallest and largest id, length of the longest, largest value, some ids,
         and the name of a view of the same rows where ids are whole numbers, as all ids here then are.
@@ -67,6 +63,11 @@ def grouped_histories(
     bool
         False, and no table, where the database has to do it: few rows, long ids, values that are huge or
         partly missing.
+
+    Raises
+    ------
+    StoreError
+        When temporary files are needed and cannot be written.
     """
     source = f"FROM {table} WHERE order_day <= DATE '{as_of}'"
     if spread is not None:
@@ -88,13 +89,13 @@ def grouped_histories(
     near = ids.near(splitters)
     with (
         ThreadPoolExecutor(threads) as pool,
-        tempfile.TemporaryFile(dir=_scratch(connection), buffering=0) as file,
+        contextlib.closing(Spill(_scratch(connection))) as spill,
     ):
-        blocks = _Blocks(_Spill(file), _allowed(connection))
+        blocks = Blocks(spill, _allowed(connection))
         reader = connection.sql(
             f"SELECT customer_id, order_day, CAST(value AS DOUBLE) AS value {source}"
         ).to_arrow_reader(BLOCK_ROWS)
-        running: list[Future[_Block | None]] = []
+        running: list[Future[Block | None]] = []
         for batch in reader:
             running.append(pool.submit(_shared_out, batch, ids, splitters, near, bool(valued)))
             if len(running) > threads and not blocks.add(running.pop(0).result()):
@@ -115,10 +116,10 @@ def _allowed(connection: Any) -> float:
     return float("inf") if found is None else float(found[1]) * _UNITS[found[2].lower()] / 3
 
 
-def _scratch(connection: Any) -> str | None:
-    """The folder above the database's own temporary files."""
-    above = Path(_setting(connection, "temp_directory")).absolute().parent
-    return str(above) if above.is_dir() else None
+def _scratch(connection: Any) -> Path:
+    """The folder of the database's own temporary files, or the nearest above it that is there."""
+    own = Path(_setting(connection, "temp_directory") or tempfile.gettempdir()).absolute()
+    return next(folder for folder in (own, *own.parents) if folder.is_dir())
 
 
 class _Ids:
@@ -191,9 +192,7 @@ def _ascending(words: np.ndarray) -> np.ndarray:
     return np.argsort(words[:, 0]) if words.shape[1] == 1 else np.lexsort(words.T[::-1])
 
 
-def _shared_out(
-    batch: Any, ids: _Ids, splitters: np.ndarray, near: np.ndarray, valued: bool
-) -> _Block | None:
+def _shared_out(batch: Any, ids: _Ids, splitters: np.ndarray, near: np.ndarray, valued: bool) -> Block | None:
     from forecast.summary.kernels import find_parts, share_out
 
     words = ids.pack(batch.column(0))
@@ -205,106 +204,11 @@ def _shared_out(
     part, begins = find_parts(words, splitters, near)
     near_1970 = day.min() >= 0 and day.max() < 1 << 16
     own_words, own_day = np.empty_like(words), np.empty(len(day), np.uint16 if near_1970 else np.int32)
-    for kind, unit in _MONEY:
+    for kind, unit in MONEY_KINDS:
         own_value = np.empty(len(value), kind)
         if share_out(part, begins, words, day, value, own_words, own_day, own_value, float(unit)):
             break
-    return _Block([own_words, own_day, own_value], unit, begins)
-
-
-class _Spill:
-    """Arrays in a file."""
-
-    def __init__(self, file: Any) -> None:
-        self._file, self._lock, self._end = file, Lock(), 0
-
-    def write(self, array: np.ndarray) -> int:
-        """Append; where it begins."""
-        begin, rest = self._end, memoryview(array.tobytes())
-        with self._lock:
-            self._file.seek(begin)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        self._end += array.nbytes
-        return begin
-
-    def read(self, begin: int, size: int) -> bytes:
-        with self._lock:
-            self._file.seek(begin)
-            found: bytes = self._file.read(size)
-        return found
-
-
-class _Block:
-    """Rows of a block of orders, range after range: words, days since 1970, and money in units."""
-
-    def __init__(self, arrays: list[np.ndarray], unit: int, begins: np.ndarray) -> None:
-        self.unit = unit
-        self.size = sum(array.nbytes for array in arrays)
-        self._begins = begins
-        # In pieces, so that what has been grouped need not be held until the last range.
-        self._starts = begins[:-1:PIECE].tolist()
-        ends = [*self._starts[1:], int(begins[-1])]
-        self._pieces: list[list[np.ndarray]] = [
-            [array[start:end].copy() for array in arrays]
-            for start, end in zip(self._starts, ends, strict=True)
-        ]
-        self._kinds = [(array.dtype, array.shape[1:]) for array in arrays]
-        self._spill: _Spill | None = None
-        self._places: list[list[int]] = []
-
-    def put_away(self, spill: _Spill) -> None:
-        """Write the rows to a file and give back their memory."""
-        self._spill = spill
-        self._places = [[spill.write(array) for array in piece] for piece in self._pieces]
-        self._pieces = []
-
-    def rows_of(self, number: int) -> list[np.ndarray]:
-        """The rows of a range."""
-        piece = number // PIECE
-        start = self._starts[piece]
-        begin, end = int(self._begins[number]) - start, int(self._begins[number + 1]) - start
-        if self._spill is None:
-            return [array[begin:end] for array in self._pieces[piece]]
-        found = []
-        for (kind, shape), place in zip(self._kinds, self._places[piece], strict=True):
-            wide = kind.itemsize * math.prod(shape)
-            read = self._spill.read(place + begin * wide, (end - begin) * wide)
-            found.append(np.frombuffer(read, kind).reshape(-1, *shape))
-        return found
-
-    def let_go(self, number: int) -> None:
-        """No range below this one is asked for again."""
-        for piece in range(number // PIECE if self._pieces else 0):
-            self._pieces[piece] = []
-
-
-class _Blocks:
-    """Blocks in memory, and in a file where they would take more than allowed."""
-
-    def __init__(self, spill: _Spill, allowed: float) -> None:
-        self._spill, self._left = spill, allowed
-        self.blocks: list[_Block] = []
-
-    def add(self, block: _Block | None) -> bool:
-        """Take a block; False where there is none to take."""
-        if block is None:
-            return False
-        if block.size > self._left:
-            block.put_away(self._spill)
-        else:
-            self._left -= block.size
-        self.blocks.append(block)
-        return True
-
-    def rows_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-        """Words, days and money of all rows of a range, and the millionths that money is counted in."""
-        words, day, value = zip(*(block.rows_of(number) for block in self.blocks), strict=True)
-        units = {block.unit for block in self.blocks}
-        if len(units) > 1:
-            value = [own.astype(np.int64) * block.unit for own, block in zip(value, self.blocks, strict=True)]
-        unit = units.pop() if len(units) == 1 else 1
-        return np.concatenate(words), np.concatenate(day), np.concatenate(value), unit
+    return Block([own_words, own_day, own_value][: 2 + valued], unit, begins)
 
 
 def _histories(
@@ -330,9 +234,9 @@ def _histories(
         "customer_id": ids.unpack(distinct[order]),
         "first_purchase": _dates(first),
         "last_purchase": _dates(last),
-        "bought": purchases,
-        "ordered": orders,
-        "paid": repeats,
+        BOUGHT: purchases,
+        ORDERED: orders,
+        PAID: repeats,
         "monetary_value": mean,
         "first_value": first_v / MILLIONTHS if len(value) else gone,
         "historical_value": total / MILLIONTHS if len(value) else gone,
@@ -347,7 +251,7 @@ def _dates(days: np.ndarray) -> Any:
 def _write(
     connection: Any,
     pool: ThreadPoolExecutor,
-    blocks: _Blocks,
+    blocks: Blocks,
     ranges: int,
     ids: _Ids,
     as_of: dt.date,

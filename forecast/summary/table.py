@@ -30,6 +30,8 @@ COLUMNS = (
 
 # Customers that are worked on at a time.
 BATCH = 131_072
+# What a compact table keeps besides; no column of anybody's file has such a name.
+BOUGHT, ORDERED, PAID = "history: bought", "history: ordered", "history: paid"
 
 # What can be grouped by beside the columns of the orders: it follows from the first purchase's day.
 DERIVED = {
@@ -71,20 +73,21 @@ def grouping_names(by: str | Sequence[str] | None, present: Sequence[str]) -> tu
 def compact_columns(as_of: dt.date) -> str:
     """Columns of a table of histories that keeps each number once, as narrow as it may be.
 
-    ``bought`` purchases, ``ordered`` orders and ``paid`` repeat purchases of value are kept; what follows
+    ``BOUGHT`` purchases, ``ORDERED`` orders and ``PAID`` repeat purchases of value are kept; what follows
     from them and the days is worked out when it is asked for.
     """
+    bought, ordered, paid = map(ident, (BOUGHT, ORDERED, PAID))
     follows = {
-        "frequency": "CAST(bought AS BIGINT) - 1",
+        "frequency": f"CAST({bought} AS BIGINT) - 1",
         "recency": "CAST(last_purchase - first_purchase AS BIGINT)",
         "T": f"CAST(DATE '{as_of}' - first_purchase AS BIGINT)",
-        "monetary_count": "CAST(paid AS BIGINT)",
-        "orders": "CAST(ordered AS BIGINT)",
-        "purchases": "CAST(bought AS BIGINT)",
+        "monetary_count": f"CAST({paid} AS BIGINT)",
+        "orders": f"CAST({ordered} AS BIGINT)",
+        "purchases": f"CAST({bought} AS BIGINT)",
     }
     return (
-        "customer_id VARCHAR, first_purchase DATE, last_purchase DATE, bought INTEGER, ordered INTEGER, "
-        "paid INTEGER, monetary_value DOUBLE, first_value DOUBLE, historical_value DOUBLE"
+        f"customer_id VARCHAR, first_purchase DATE, last_purchase DATE, {bought} INTEGER, {ordered} INTEGER, "
+        f"{paid} INTEGER, monetary_value DOUBLE, first_value DOUBLE, historical_value DOUBLE"
     ) + "".join(f", {name} BIGINT AS ({rule})" for name, rule in follows.items())
 
 
@@ -200,7 +203,7 @@ class HistoryTable(ABC):
         group = self.group(by)
         found = self.connection.execute(
             f"SELECT {group} AS g, frequency AS x, recency AS t_x, T AS age, count(*) AS w FROM {self.table} "
-            "GROUP BY g, x, t_x, age ORDER BY g, x, t_x, age"
+            "GROUP BY ALL ORDER BY 1, 2, 3, 4"  # by place: the table may have columns of these names
         ).fetchnumpy()
         arrays = tuple(np.asarray(found[name], dtype=np.int64) for name in ("x", "t_x", "age", "w"))
         return arrays if by is None else (*arrays, np.asarray(found["g"], dtype=object))
@@ -238,7 +241,7 @@ class HistoryTable(ABC):
             mean = f"({repeats} + {begun} first_value ELSE 0 END) / {count}"
         found = self.connection.execute(
             f"SELECT {group} AS g, {count} AS c, {mean} AS m, count(*) AS w FROM {self.table} "
-            f"WHERE {count} > 0 GROUP BY ALL ORDER BY g, c, m"
+            f"WHERE {count} > 0 GROUP BY ALL ORDER BY 1, 2, 3"
         ).fetchnumpy()
         arrays = (
             np.asarray(found["c"], dtype=np.int64),
@@ -272,7 +275,7 @@ class HistoryTable(ABC):
         labels : ndarray of str, shape (customers,), or None
         """
         found = self.connection.execute(
-            f"SELECT {self.group(by)} AS g, first_value AS v FROM {self.table} ORDER BY g, v"
+            f"SELECT {self.group(by)} AS g, first_value AS v FROM {self.table} ORDER BY 1, 2"
         ).fetchnumpy()
         values = np.ma.filled(found["v"], np.nan).astype(float)
         return values, None if by is None else np.asarray(found["g"], dtype=str)

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forecast.maths.bgnbdrows import _PIECE, _exp_of_minus
+from forecast.maths.bgnbdrows import _PIECE, _exp_of_minus, bgnbd_row_values, bgnbd_rows
 
 
 @given(st.floats(-800.0, 800.0))
@@ -27,3 +27,11 @@ def test_exponential(u: float) -> None:
         assert abs(found[0] / exact - 1) < 5e-16
     assert found[0] == found[2]
     assert np.isnan(found[3:]).all()
+
+
+def test_what_is_no_number_stays_none() -> None:
+    one, times = np.array([1]), np.log(np.array([10.0, 12.0, 14.0]))
+    rows = (0, 1, one, one, one + 1, np.ones(1))
+    sums = bgnbd_rows(*rows, np.nan, 0.0, times, 1 / np.exp(times), np.zeros(2), np.ones(2))
+    assert np.isnan(sums).all()
+    assert np.isnan(bgnbd_row_values(*rows, np.nan, 0.0, times, np.zeros(2)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import polars as pl
@@ -14,6 +15,7 @@ import pytest
 from forecast.errors import ArgumentError, InputError, StoreError
 from forecast.orders import Reconciliation, read_orders, sufficiency
 from forecast.orders.reconciliation import Line
+from forecast.summary import purchase_histories
 
 LOG = pd.DataFrame(
     {
@@ -233,6 +235,23 @@ def test_headers_are_found_and_explained():
         "items": "items",
     }
     assert orders.extras == ("channel", "Source_Row_")
+
+
+@pytest.mark.parametrize("name", ["code", "row", "file", "is_blank", "no_day", "shown_value", "g", "x", "v"])
+def test_other_columns_may_have_any_name(name: str, tmp_path: Path) -> None:
+    log = pd.DataFrame(
+        {"customer_id": ["1", "2", "2"], "order_date": ["2024-01-01", "2024-01-02", "2024-02-03"],
+         "revenue": [5.0, 6.0, -1.0], name: ["a", "b", "c"]}
+    )  # fmt: skip
+    for frame in (log, log[:2]):
+        frame.to_csv(tmp_path / "log.csv", index=False)
+        orders = read_orders(tmp_path / "log.csv")
+        assert orders.extras == (name,)
+        histories = purchase_histories(orders, "2024-03-01", by=name)
+        assert histories.sizes(name) == {"a": 1, "b": 1}
+        assert histories.purchase_counts(name)[4].tolist() == ["a", "b"]
+        assert histories.spend_counts(name, first=True)[3].tolist() == ["a", "b"]
+        assert histories.first_values(name)[0].tolist() == [5.0, 6.0]
 
 
 def test_the_person_and_not_the_order_level_id():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -287,7 +288,7 @@ def test_some_customers_stand_for_all_in_the_draws(
         assert each["expected_value"][whale] > 0.2 * each["expected_value"].sum()
     all_of_them = totals_of(frame, each, n, draws=2000)
     monkeypatch.setattr(portfolio, "MOST_SIMULATED", 6_000)
-    monkeypatch.setattr(portfolio, "FEWEST_OF_A_GROUP", 1_000)
+    monkeypatch.setattr(portfolio, "MOST_OF_A_GROUP", 1_000)
     monkeypatch.setattr(portfolio, "LARGEST_SIMULATED", 300)
     simulated: list[int] = []
     simulate = portfolio.simulate_totals
@@ -310,6 +311,94 @@ def test_some_customers_stand_for_all_in_the_draws(
     assert fewer[fewer["scope"] == "channel"].groupby("target")["expected"].sum().to_dict() == pytest.approx(
         both.to_dict(), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("q", [1.05, 1.3])
+def test_stand_ins_know_heavy_tails(q: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    from forecast.predict import portfolio
+
+    n = 16_000
+    frame = pd.DataFrame(
+        {"frequency": 0.0, "recency": 0.0, "T": np.arange(n) % 300 + 20.0, "monetary_count": 0.0,
+         "monetary_value": np.nan}
+    )  # fmt: skip
+    heavy = ClvModel(BG, Fitted.from_parameters(GAMMA_GAMMA, {"p": 6.25, "q": q, "gamma": 15.44}, "given"))
+    each = predict_customers(heavy, Customers.from_frame(frame), days=180)
+
+    def ends(levels: tuple[float, ...] = (80.0,)) -> np.ndarray:
+        totals = PortfolioTotals(heavy, {"all": n}, days=180, draws=2000)
+        totals.add(frame, each)
+        line = totals.lines(levels).set_index("target").loc["value"]
+        return line[["lo-80", "hi-80"]].to_numpy(float)
+
+    everyone = ends()
+    monkeypatch.setattr(portfolio, "MOST_SIMULATED", n // 8)
+    monkeypatch.setattr(portfolio, "LARGEST_SIMULATED", 30)
+    width = everyone[1] - everyone[0]
+    assert np.abs(ends() - everyone).max() < 0.15 * width
+
+
+def test_a_draw_without_a_mean_has_totals(
+    world: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forecast.predict import portfolio
+
+    n = 3_000
+    rows = slice(0, n)
+    frame = pd.DataFrame(
+        {"frequency": world["x"][rows], "recency": world["t_x"][rows], "T": world["T"][rows],
+         "monetary_count": world["x"][rows], "monetary_value": world["m"][rows]}
+    )  # fmt: skip
+    frame["channel"] = np.repeat(["a", "b", "c"], n // 3)
+    frame.loc[: n // 2, ["monetary_count", "monetary_value"]] = [0.0, np.nan]
+    bg, spend = (
+        replace(one, draws={name: np.repeat(value, 10) for name, value in one.draws.items()})
+        for one in (BG, GG)
+    )
+    spend.draws["q"][-1] = 1.0
+    model = ClvModel(bg, spend)
+    each = predict_customers(MODEL, Customers.from_frame(frame), days=180)
+
+    def lines() -> pd.DataFrame:
+        totals = PortfolioTotals(model, dict.fromkeys("abc", n // 3), days=180, draws=500)
+        totals.add(frame, each, frame["channel"])
+        return totals.lines((80.0,), "channel").set_index(["target", "group"])
+
+    everyone = lines().loc["value"]
+    monkeypatch.setattr(portfolio, "MOST_SIMULATED", 1_500)
+    monkeypatch.setattr(portfolio, "MOST_OF_A_GROUP", 100)
+    monkeypatch.setattr(portfolio, "LARGEST_SIMULATED", 5)
+    fewer = lines().loc["value"]
+    for name in ("lo-80", "hi-80"):
+        assert fewer[name].to_numpy() == pytest.approx(everyone[name].to_numpy(), rel=0.15)
+
+
+def test_totals_do_not_depend_on_groups_until_customers_are_too_many(
+    world: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forecast.predict import portfolio
+
+    n = 600
+    monkeypatch.setattr(portfolio, "MOST_SIMULATED", n)
+    monkeypatch.setattr(portfolio, "MOST_OF_A_GROUP", 10)
+    frame = pd.DataFrame(
+        {
+            "frequency": world["x"][:n],
+            "recency": world["t_x"][:n],
+            "T": world["T"][:n],
+            "monetary_count": world["x"][:n],
+            "monetary_value": world["m"][:n],
+        }
+    ).assign(group=np.where(np.arange(n) < 550, "large", (np.arange(n) % 40).astype(str)))
+    each = predict_customers(MODEL, Customers.from_frame(frame, MODEL), days=180)
+    found = []
+    for sizes, by in (({"all": n}, None), (frame["group"].value_counts().sort_index().to_dict(), "group")):
+        totals = PortfolioTotals(MODEL, sizes, days=180, draws=100)
+        totals.add(frame, each, frame[by] if by else None)
+        found.append(totals.lines((80.0, 95.0), by))
+    whole = found[1][found[1]["scope"] == "total"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found[0], whole, rtol=1e-14)
+    assert found[0]["expected"].tolist() == whole["expected"].tolist()
 
 
 def test_groups_add_up_to_the_total_and_customers_to_both(world: dict[str, np.ndarray]) -> None:

@@ -16,6 +16,7 @@ import forecast
 from forecast.cli import main
 from forecast.errors import ArgumentError, InputError
 from forecast.summary import daily_purchases
+from forecast.summary.checks import Breaches
 
 AS_OF = "1998-06-30"
 BARE = ["customer_id", "frequency", "recency", "T"]
@@ -267,6 +268,7 @@ def test_the_small_shop_is_in_order() -> None:
         ({"historical_value": 61}, r"historical_value is above first_value \+ monetary_count x monetary_value"),
         ({"historical_value": 59}, r"historical_value is below first_value \+ monetary_count x monetary_value"),
         ({"orders": 2}, r"orders is below purchases \(1 row: row 1: 2\)"),
+        ({"orders": 3e9}, r"orders is above 2,147,483,647 \(1 row: row 1: 3e\+09\)"),
         ({"orders": None}, r"orders is missing or no whole number"),
         ({"purchases": 2}, r"purchases is not frequency \+ 1 \(1 row: row 1: 2\)"),
     ],
@@ -287,6 +289,33 @@ def test_all_breaches_come_together_counted_over_blocks(monkeypatch: pytest.Monk
     )
     with pytest.raises(InputError, match=match):
         forecast.read_histories(frame)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_other_columns_may_have_any_name(tmp_path: Path, suffix: str) -> None:
+    names = ("paid", "Bought", "ordered", "source", "row", "name", "k", "g", "day", "record")
+    shop = SHOP.assign(**{name: [f"{name} 1", f"{name} 2", None] for name in names})
+    path = tmp_path / f"shop.{suffix}"
+    shop.to_csv(path, index=False) if suffix == "csv" else shop.to_parquet(path)
+    given = forecast.read_histories(path)
+    for name in names:
+        assert given.asked(by=name).to_frame()[name].tolist() == [f"{name} 1", f"{name} 2", "unknown"]
+        assert given.asked(by=name).sizes(name) == {f"{name} 1": 1, f"{name} 2": 1, "unknown": 1}
+        assert len(given.asked(by=name).purchase_counts(name)[4]) == 3
+
+
+def test_a_file_that_changes_meanwhile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "shop.csv"
+    SHOP.to_csv(path, index=False)
+    count = Breaches.report
+
+    def changing(own: Breaches) -> None:
+        SHOP.iloc[:2].to_csv(path, index=False)
+        count(own)
+
+    monkeypatch.setattr(Breaches, "report", changing)
+    with pytest.raises(InputError, match=r"the file changed while it was read, in shop.csv\. Read it again"):
+        forecast.read_histories(path)
 
 
 def test_rows_are_counted_as_in_the_files(tmp_path: Path) -> None:

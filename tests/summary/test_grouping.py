@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.summary import grouping
+from forecast import StoreError
+from forecast.summary import grouping, spilling
 from forecast.summary.grouping import grouped_histories
 from forecast.summary.histories import query_histories
 from forecast.summary.kernels import number_ids
@@ -49,7 +50,7 @@ def both(
     monkeypatch.setattr(grouping, "RANGE_ROWS", 50)
     monkeypatch.setattr(grouping, "SAMPLED", 2)
     monkeypatch.setattr(grouping, "WRITTEN", 40)
-    monkeypatch.setattr(grouping, "PIECE", 3)
+    monkeypatch.setattr(spilling, "PIECE", 3)
     with duckdb.connect(config={"temp_directory": str(tmp_path / "spill"), **config}) as connection:
         connection.register("frame", frame)
         connection.execute(
@@ -109,18 +110,49 @@ def test_neither_blocks_nor_threads_nor_files_matter(
     monkeypatch.setattr(grouping, "BLOCK_ROWS", block)
     monkeypatch.setattr(grouping, "_allowed", lambda connection: 12_000.0)
     written: list[int] = []
-    write = grouping._Spill.write
+    write = spilling.Spill.write
 
     def told(own: Any, array: np.ndarray) -> int:
         written.append(array.nbytes)
         return write(own, array)
 
-    monkeypatch.setattr(grouping._Spill, "write", told)
+    monkeypatch.setattr(spilling.Spill, "write", told)
     grouped, asked = both(log(5_000, 400, 2), monkeypatch, tmp_path, threads=threads)
     assert grouped is not None
     pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
     assert 30_000 < sum(written) <= 50_000
-    assert not list(tmp_path.glob("forecast-*"))
+
+
+@pytest.mark.parametrize("block", [1_024, 3_000])
+@pytest.mark.parametrize("allowed", [0.0, 9_000.0])
+def test_a_log_without_money_in_files(
+    allowed: float, block: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(grouping, "BLOCK_ROWS", block)
+    monkeypatch.setattr(grouping, "_allowed", lambda connection: allowed)
+    frame = log(6_000, 300, 8).astype({"value": object}).assign(value=None)
+    grouped, asked = both(frame, monkeypatch, tmp_path)
+    assert grouped is not None
+    pd.testing.assert_frame_equal(grouped, asked, check_exact=True)
+
+
+def test_a_folder_that_takes_no_files_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(grouping, "_allowed", lambda connection: 0.0)
+    monkeypatch.setattr(grouping, "_scratch", lambda connection: tmp_path / "gone")
+    with pytest.raises(
+        StoreError, match=r"temporary files cannot be written: No such .*gone.* raise memory_"
+    ):
+        both(log(600, 50, 5), monkeypatch, tmp_path)
+
+
+def test_temporary_files_lie_where_the_database_has_its_own(tmp_path: Path) -> None:
+    with duckdb.connect(config={"temp_directory": str(tmp_path / "one" / "two")}) as connection:
+        assert grouping._scratch(connection) == tmp_path
+        (tmp_path / "one" / "two").mkdir(parents=True)
+        assert grouping._scratch(connection) == tmp_path / "one" / "two"
+        for limit, allowed in (("100000TB", 1e17 / 3), ("900MB", 3e8), ("1.5GiB", 2**29)):
+            connection.execute(f"SET memory_limit = '{limit}'")
+            assert grouping._allowed(connection) == pytest.approx(allowed, rel=0.01)
 
 
 @pytest.mark.parametrize("most", [10, 10**7, 10**8, 10**15, 2**63 - 1])
