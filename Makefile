@@ -18,9 +18,9 @@ $(VENV)/.tested: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/forecast demo --out demo
 
-# Notebooks run in a target of their own.
+# Tests of a file stay together, so that what they share is made once. Notebooks run in a target of their own.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest -n auto --ignore=tests/test_notebooks.py
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/test_notebooks.py
 
 torture: $(VENV)/.tested
 	CLV_TORTURE=200 $(BIN)/python -m pytest tests/store/test_ledger.py

@@ -141,7 +141,6 @@ def watch(command: list[str], memory_gb: float, cap: float) -> Outcome:
         return Outcome(float("nan"), peak, company, (complaint or ["no word"])[-1][:80])
     found = json.loads(lines[-1])
     versions = {name: found[name] for name in ("python", "pymc-marketing", "pymc", "arviz") if name in found}
-    return Outcome(
-        float(np.median(found["seconds"])), found.get("peak_mb", peak), company, "",
-        {**found["note"], "versions": versions}, found.get("held_mb", float("nan")),
-    )  # fmt: skip
+    note = {**found["note"], "versions": versions, "seconds": found["seconds"]}
+    median, held = float(np.median(found["seconds"])), found.get("held_mb", float("nan"))
+    return Outcome(median, found.get("peak_mb", peak), company, "", note, held)

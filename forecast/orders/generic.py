@@ -27,8 +27,10 @@ from forecast.orders.staging import Staging, stage
 
 # Columns of a log that would bring back whom a pseudonym hides.
 _PERSONAL = ("mail", "phone", "name", "address", "street", "zip", "postcode", "postal", "birth", "ip")
-# Larger logs in Parquet are not copied: their rows are read from the files as they are needed.
+# Larger logs are not copied: their rows are read from where they lie as they are needed.
 MOST_COPIED = 1_000_000
+# Texts have to be read anew each time, so these are copied for longer.
+MOST_TEXTS_COPIED = 10_000_000
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 # One customer in so many tells how ids are spread.
 SAMPLED = 1_024
@@ -90,6 +92,8 @@ def read_log(
     account: Any = _split(connection, sources, staging, judged, tables, notes, code, in_place, counted.codes)
     if in_place:
         account = cache(account)
+        for one in sources:
+            one.tables = ()  # they live as long as the orders
     else:
         account = account()
         connection.execute(f"DROP TABLE {judged}")
@@ -107,20 +111,21 @@ def read_log(
         zero_value=zero,
         extras=tuple(staging.extras),
         paths=paths,
-        stamps=tuple(map(stamp_of, paths)) if in_place else (),
+        stamps=tuple(map(stamp_of, paths)) if in_place and not all(one.delimiter for one in sources) else (),
         facts=counted.facts,
         spread=counted.spread,
     )
 
 
 def _stays_in_place(connection: Any, sources: list[Source], staging: Staging) -> bool:
-    """Whether orders are read from their files as they are needed: many, in Parquet, one row an order."""
-    if "order_id" in staging.mapping or any(kind_of(one.path) != "parquet" for one in sources if one.path):
-        return False
-    if any(one.path is None for one in sources):
+    """Whether orders are read as they are needed: many, one row an order, in Parquet or delimited text."""
+    if "order_id" in staging.mapping or not all(
+        one.path is not None and one.broken is None and (one.delimiter or kind_of(one.path) == "parquet")
+        for one in sources
+    ):
         return False
     rows = sum(connection.execute(f"SELECT count(*) FROM {one.relation}").fetchall()[0][0] for one in sources)
-    return bool(rows >= MOST_COPIED)
+    return bool(rows >= (MOST_TEXTS_COPIED if any(one.delimiter for one in sources) else MOST_COPIED))
 
 
 def _one_currency(connection: Any, staging: Staging, currency: str | None, notes: list[str]) -> str | None:

@@ -66,7 +66,7 @@ class Orders:
     refusal : str, optional
         Why no customer can be told from another; only totals can then be had.
     account : Reconciliation, or a function that makes it
-        Of a large Parquet file it is made when somebody asks.
+        Of a large log it is made when somebody asks.
     reconciliation : Reconciliation
         Where every row and every euro went, for all that was read.
     mapping : dict of role to column name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -90,8 +92,9 @@ def grouped_histories(
     with (
         ThreadPoolExecutor(threads) as pool,
         contextlib.closing(Spill(_scratch(connection))) as spill,
+        _sharing_memory(connection) as allowed,
     ):
-        blocks = Blocks(spill, _allowed(connection))
+        blocks = Blocks(spill, allowed)
         reader = connection.sql(
             f"SELECT customer_id, order_day, CAST(value AS DOUBLE) AS value {source}"
         ).to_arrow_reader(BLOCK_ROWS)
@@ -111,9 +114,30 @@ def _setting(connection: Any, name: str) -> str:
 
 
 def _allowed(connection: Any) -> float:
-    """Bytes for blocks in memory: a third of what the database may take besides."""
+    """Bytes for blocks in memory: a third of what the database may take."""
+    return _memory_limit(connection) / 3
+
+
+def _memory_limit(connection: Any) -> float:
+    """In bytes; the database tells but one digit behind the point and cuts off the rest."""
     found = re.fullmatch(r"([0-9.]+) (\w+)", _setting(connection, "memory_limit"))
-    return float("inf") if found is None else float(found[1]) * _UNITS[found[2].lower()] / 3
+    return math.inf if found is None else (float(found[1]) + 0.05) * _UNITS[found[2].lower()]
+
+
+@contextlib.contextmanager
+def _sharing_memory(connection: Any) -> Iterator[float]:
+    """Bytes for blocks, which the database does without meanwhile."""
+    allowed, whole = _allowed(connection), _memory_limit(connection)
+    if math.isinf(allowed):
+        yield allowed
+        return
+    try:
+        # Where it has no third to spare, it keeps what it has.
+        with contextlib.suppress(duckdb.OutOfMemoryException):
+            connection.execute(f"SET memory_limit = '{whole - allowed:.0f}B'")
+        yield allowed
+    finally:
+        connection.execute(f"SET memory_limit = '{whole:.0f}B'")
 
 
 def _scratch(connection: Any) -> Path:

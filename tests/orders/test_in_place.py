@@ -1,4 +1,4 @@
-"""Large logs in Parquet are read where they lie: the same orders, rejects and account as from a copy."""
+"""Large logs are read where they lie: the same orders, rejects and account as from a copy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ def messy(rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 def read(paths: Any, monkeypatch: pytest.MonkeyPatch, most: int, **options: Any) -> forecast.Orders:
     monkeypatch.setattr(generic, "MOST_COPIED", most)
+    monkeypatch.setattr(generic, "MOST_TEXTS_COPIED", most)
     return forecast.read_orders(paths, **options)
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path, index=False)
 
 
 def kind(orders: forecast.Orders) -> str:
@@ -48,15 +53,16 @@ def kind(orders: forecast.Orders) -> str:
     return str(found.fetchall()[0][0])
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
 @pytest.mark.parametrize("options", [{}, {"zero_value": "drop"}, {"mapping": {"value": None}}])
 def test_the_same_orders_rejects_and_account(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    options: dict[str, Any], suffix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     frame = messy()
-    frame.iloc[:250].to_parquet(tmp_path / "a.parquet", index=False)
+    paths = [tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"]
+    write(frame.iloc[:250], paths[0])
     # The second file begins with days of the first.
-    frame.iloc[200:].to_parquet(tmp_path / "b.parquet", index=False)
-    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    write(frame.iloc[200:], paths[1])
     copied, lying = (read(paths, monkeypatch, most, **options) for most in (10**9, 1))
     assert (kind(copied), kind(lying)) == ("BASE TABLE", "VIEW")
     pd.testing.assert_frame_equal(copied.to_frame(), lying.to_frame())
@@ -83,21 +89,24 @@ def test_ids_that_are_whole_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert kind(lying) == "VIEW"
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
 @pytest.mark.parametrize("ids", ["whole numbers", "texts"])
-def test_histories_of_a_log_without_faults(ids: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_histories_of_a_log_without_faults(
+    ids: str, suffix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     frame = messy(3_000).dropna().query("value > 0 and value < 1e9 and order_date > '2000'")
     frame["customer_id"] = np.random.default_rng(1).integers(-50, 200, len(frame)) ** 3
     if ids == "texts":
         frame["customer_id"] = frame["customer_id"].map("id {}".format)
     for number, part in enumerate((frame.iloc[:1000], frame.iloc[1000:])):
-        part.to_parquet(tmp_path / f"{number}.parquet", index=False)
-    files = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+        write(part, tmp_path / f"{number}.{suffix}")
+    files = [tmp_path / f"0.{suffix}", tmp_path / f"1.{suffix}"]
     copied = read(files, monkeypatch, 10**9)
     # Some ranges begin with customers who come later than as_of, and stay empty.
     monkeypatch.setattr(generic, "SAMPLED", 1)
     lying = read(files, monkeypatch, 1)
     assert lying.spread is not None
-    assert (lying.spread.numbers is None) == (ids == "texts")
+    assert (lying.spread.numbers is None) == (ids == "texts" or suffix == "csv")
     assert (len(lying), lying.first_day, lying.last_day) == (len(copied), copied.first_day, copied.last_day)
     for as_of in (None, "2024-07-01", "2024-01-03"):
         asked = forecast.purchase_histories(copied, as_of).to_frame()
@@ -124,12 +133,25 @@ def test_a_file_that_changes_is_told(change: str, monkeypatch: pytest.MonkeyPatc
         forecast.purchase_histories(orders)
 
 
+def test_texts_are_kept_whatever_becomes_of_their_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    messy().to_csv(tmp_path / "a.csv", index=False)
+    orders = read(tmp_path / "a.csv", monkeypatch, 1)
+    (tmp_path / "a.csv").unlink()
+    assert kind(orders) == "VIEW"
+    assert len(forecast.purchase_histories(orders)) > 50
+    assert orders.reconciliation.summary()
+
+
 def test_what_has_to_be_put_together_is_copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     messy().assign(order_id=range(400)).to_parquet(tmp_path / "a.parquet", index=False)
-    messy().to_csv(tmp_path / "b.csv", index=False)
+    messy().to_json(tmp_path / "b.jsonl", orient="records", lines=True, date_format="iso")
+    (tmp_path / "b.csv").write_text(messy().to_csv(index=False) + "one cell\n")
     salt = tmp_path / "salt"
     salt.write_text("0123456789abcdef" * 2)
     assert kind(read(tmp_path / "a.parquet", monkeypatch, 1)) == "BASE TABLE"
+    assert kind(read(tmp_path / "b.jsonl", monkeypatch, 1)) == "BASE TABLE"
     assert kind(read(tmp_path / "b.csv", monkeypatch, 1)) == "BASE TABLE"
     messy().to_parquet(tmp_path / "c.parquet", index=False)
     assert kind(read(tmp_path / "c.parquet", monkeypatch, 1, hash_ids=salt)) == "BASE TABLE"
