@@ -128,16 +128,16 @@ def _memory_limit(connection: Any) -> float:
 def _sharing_memory(connection: Any) -> Iterator[float]:
     """Bytes for blocks, which the database does without meanwhile."""
     allowed, whole = _allowed(connection), _memory_limit(connection)
-    if math.isinf(allowed):
-        yield allowed
-        return
+    shared = False
+    # It keeps what it has where there is no third to spare, no limit, or its settings are locked.
+    with contextlib.suppress(duckdb.Error):
+        connection.execute(f"SET memory_limit = '{whole - allowed:.0f}B'")
+        shared = True
     try:
-        # Where it has no third to spare, it keeps what it has.
-        with contextlib.suppress(duckdb.OutOfMemoryException):
-            connection.execute(f"SET memory_limit = '{whole - allowed:.0f}B'")
         yield allowed
     finally:
-        connection.execute(f"SET memory_limit = '{whole:.0f}B'")
+        if shared:
+            connection.execute(f"SET memory_limit = '{whole:.0f}B'")
 
 
 def _scratch(connection: Any) -> Path:

@@ -158,6 +158,9 @@ def test_temporary_files_lie_where_the_database_has_its_own(tmp_path: Path) -> N
                 with grouping._sharing_memory(connection) as own:
                     assert 0.6 < grouping._allowed(connection) / own < 0.72
             assert grouping._setting(connection, "memory_limit") == told
+        connection.execute("SET lock_configuration = true")
+        with grouping._sharing_memory(connection) as own:
+            assert grouping._allowed(connection) == own
 
 
 @pytest.mark.parametrize("most", [10, 10**7, 10**8, 10**15, 2**63 - 1])
