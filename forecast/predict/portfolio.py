@@ -118,7 +118,7 @@ def simulate_totals(
     dict of str to ndarray, shape (groups, draws)
         ``purchases``, ``active`` (customers with at least one purchase) and, with a spend model,
         ``value``; with ``means`` also ``mean purchases`` and so on, infinite where a draw's mean spend is,
-        and ``tail``, the smallest shape of a customer's mean spend (its moments below that are finite).
+        and ``tail of value``, the smallest shape of a customer's mean spend: its moments below that exist.
     """
     margin, discount_rate = check_margin(margin), check_discount_rate(discount_rate)
     size = len(customers)
@@ -332,7 +332,7 @@ def _stand_in(
     # How much all expect beside some; their numbers tell where nothing else does.
     known = np.isfinite(exact) & np.isfinite(of_some) & (of_some > 0.0)
     times = np.divide(exact, of_some, out=np.broadcast_to(share, known.shape).copy(), where=known)
-    wider = share ** (1.0 / np.clip(tail, 0.01, 2.0))
+    wider = share ** (1.0 / np.clip(tail, 0.1, 2.0))
     middle = np.isfinite(mean)
     known_mean = np.where(middle, mean, 0.0)
     found: np.ndarray = np.where(middle, times, wider) * known_mean + wider * (draws - known_mean)
